@@ -1,0 +1,249 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Admin asks the cluster about topics and offsets. It starts no background work until it is first used.
+type Admin struct {
+	cl  *kgo.Client
+	adm *kadm.Client
+	cfg *Config
+}
+
+// NewAdmin returns an Admin; Close ends its connections.
+func NewAdmin(c *Config) (*Admin, error) {
+	opts, err := c.opts("admin")
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("open an admin client: %w", err)
+	}
+	return &Admin{cl: cl, adm: kadm.NewClient(cl), cfg: c}, nil
+}
+
+// Close ends the connections.
+func (a *Admin) Close() { a.cl.Close() }
+
+// Ping reports whether a broker answers.
+func (a *Admin) Ping(ctx context.Context) error { return a.cl.Ping(ctx) }
+
+// CommittedOffset returns the group's committed offset of a partition, waiting until no transaction is about to change it
+// (OffsetFetch with require_stable). It is -1 where nothing was ever committed.
+func (a *Admin) CommittedOffset(ctx context.Context, group string, tp TopicPartition) (int64, error) {
+	backoff := 20 * time.Millisecond
+	for {
+		req := kmsg.NewPtrOffsetFetchRequest()
+		req.RequireStable = true
+		// Version 8 and later ask by group, earlier ones by the top-level fields; the client picks the version.
+		req.Group = group
+		top := kmsg.NewOffsetFetchRequestTopic()
+		top.Topic, top.Partitions = tp.Topic, []int32{tp.Partition}
+		req.Topics = append(req.Topics, top)
+		g := kmsg.NewOffsetFetchRequestGroup()
+		g.Group = group
+		gt := kmsg.NewOffsetFetchRequestGroupTopic()
+		gt.Topic, gt.Partitions = tp.Topic, []int32{tp.Partition}
+		g.Topics = append(g.Topics, gt)
+		req.Groups = append(req.Groups, g)
+		offset, err := offsetIn(a.cl.Request(ctx, req))
+		switch {
+		case err == nil:
+			return offset, nil
+		case errors.Is(err, kerr.GroupIDNotFound): // brokers differ in how they say that nothing was ever committed
+			return -1, nil
+		}
+		if !errors.Is(err, kerr.UnstableOffsetCommit) && !kerr.IsRetriable(err) {
+			return 0, fmt.Errorf("fetch the committed offset of group %s for %s partition %d: %w", group, tp.Topic, tp.Partition, err)
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("fetch the committed offset of group %s for %s partition %d: %w (%w)", group, tp.Topic, tp.Partition, ctx.Err(), err)
+		case <-time.After(backoff):
+			backoff = min(2*backoff, 500*time.Millisecond)
+		}
+	}
+}
+
+func offsetIn(kresp kmsg.Response, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	resp := kresp.(*kmsg.OffsetFetchResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return 0, err
+	}
+	for _, g := range resp.Groups {
+		if err := kerr.ErrorForCode(g.ErrorCode); err != nil {
+			return 0, err
+		}
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				return p.Offset, kerr.ErrorForCode(p.ErrorCode)
+			}
+		}
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			return p.Offset, kerr.ErrorForCode(p.ErrorCode)
+		}
+	}
+	return -1, nil
+}
+
+// Bounds are the offsets of a partition: its first record, its last stable offset and its high watermark.
+type Bounds struct{ Start, Stable, End int64 }
+
+// Bounds asks for the three offsets of a partition. The high watermark is asked for first, so that
+// Stable >= End means that everything written before the call is decided.
+func (a *Admin) Bounds(ctx context.Context, tp TopicPartition) (b Bounds, err error) {
+	get := func(list func(context.Context, ...string) (kadm.ListedOffsets, error)) int64 {
+		if err != nil {
+			return 0
+		}
+		listed, e := list(ctx, tp.Topic)
+		if e == nil {
+			o, ok := listed.Lookup(tp.Topic, tp.Partition)
+			if ok && o.Err == nil {
+				return o.Offset
+			}
+			if e = o.Err; !ok {
+				e = kerr.UnknownTopicOrPartition
+			}
+		}
+		err = fmt.Errorf("list the offsets of %s partition %d: %w", tp.Topic, tp.Partition, e)
+		return 0
+	}
+	b.Start = get(a.adm.ListStartOffsets)
+	b.End = get(a.adm.ListEndOffsets)
+	b.Stable = get(a.adm.ListCommittedOffsets)
+	return b, err
+}
+
+// ReadRange hands out the committed records of [from, to) of one partition, in order, and returns the offset after the last
+// one that exists in the range (control records count). It reads with read_committed.
+func (a *Admin) ReadRange(ctx context.Context, tp TopicPartition, from, to int64, each func(*Record) error) error {
+	if from >= to {
+		return nil
+	}
+	opts, err := a.cfg.opts("replay")
+	if err != nil {
+		return err
+	}
+	cl, err := kgo.NewClient(append(opts,
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{tp.Topic: {tp.Partition: kgo.NewOffset().At(from)}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.FetchMaxBytes(32<<20), kgo.FetchMaxPartitionBytes(8<<20),
+	)...)
+	if err != nil {
+		return fmt.Errorf("read %s partition %d: %w", tp.Topic, tp.Partition, err)
+	}
+	defer cl.Close()
+	next := from
+	for next < to {
+		pollCtx, cancel := context.WithTimeout(ctx, replayPatience)
+		fetches := cl.PollFetches(pollCtx)
+		cancel()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for _, e := range fetches.Errors() {
+			if errors.Is(e.Err, kerr.OffsetOutOfRange) {
+				return &OffsetGoneError{tp, e.Err}
+			}
+			if errors.Is(e.Err, context.DeadlineExceeded) {
+				// Compaction or an aborted transaction may leave nothing to deliver up to the end of the range.
+				return nil
+			}
+			return fmt.Errorf("read %s partition %d: %w", tp.Topic, tp.Partition, e.Err)
+		}
+		var stepErr error
+		fetches.EachRecord(func(r *kgo.Record) {
+			if stepErr != nil || r.Offset >= to {
+				next = max(next, r.Offset+1)
+				return
+			}
+			next = r.Offset + 1
+			if !r.Attrs.IsControl() {
+				stepErr = each(r)
+			}
+		})
+		if stepErr != nil {
+			return stepErr
+		}
+	}
+	return nil
+}
+
+// replayPatience is how long a replay waits for the next record before it takes the rest of the range for empty.
+const replayPatience = 15 * time.Second
+
+// Leave takes a static member out of its group, so that the others get its partitions at once.
+func (a *Admin) Leave(ctx context.Context, group, instanceID string) error {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	_, err := a.adm.LeaveGroup(ctx, kadm.LeaveGroup(group).InstanceIDs(instanceID).Reason("stopped"))
+	if err != nil {
+		return fmt.Errorf("leave group %s: %w", group, err)
+	}
+	return nil
+}
+
+// Producer writes records outside of any transaction. The demo and tests fill input topics with it.
+type Producer struct {
+	cl  *kgo.Client
+	mu  sync.Mutex
+	err error
+}
+
+// NewProducer returns a producer.
+func NewProducer(c *Config) (*Producer, error) {
+	opts, err := c.opts("producer")
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(append(opts, kgo.RecordPartitioner(partitioner{}), kgo.ProducerLinger(producerLinger))...)
+	if err != nil {
+		return nil, fmt.Errorf("open a producer: %w", err)
+	}
+	return &Producer{cl: cl}, nil
+}
+
+// Produce sends a record in the background.
+func (p *Producer) Produce(ctx context.Context, r *Record) {
+	p.cl.Produce(ctx, r, func(r *Record, err error) {
+		if err != nil {
+			p.mu.Lock()
+			p.err = errors.Join(p.err, fmt.Errorf("produce to %s: %w", r.Topic, err))
+			p.mu.Unlock()
+		}
+	})
+}
+
+// Flush waits for all records and returns the errors since the last Flush.
+func (p *Producer) Flush(ctx context.Context) error {
+	if err := p.cl.Flush(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.err
+	p.err = nil
+	return err
+}
+
+// Close ends the producer.
+func (p *Producer) Close() { p.cl.Close() }

@@ -1,0 +1,371 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// TopicPartition names one partition.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+// SessionOptions describe one stage's membership.
+type SessionOptions struct {
+	Group      string
+	InstanceID string // static member and, with Group, the transactional id: the same at every start of this process
+	Topics     []string
+	// TransactionTimeout is when the broker aborts a transaction whose owner went silent.
+	TransactionTimeout time.Duration
+	// SessionTimeout is when the group gives a silent member's partitions to another. It is longer than
+	// TransactionTimeout, so that a transaction is decided before its partitions have another owner.
+	SessionTimeout time.Duration
+	// MaxMessageBytes is the limit of one batch on a topic, its max.message.bytes.
+	MaxMessageBytes func(topic string) int32
+	// FetchMaxBytes bounds what one fetch brings.
+	FetchMaxBytes int32
+	// SkipTo lets a partition whose committed offset is smaller begin at that offset, over records that are gone.
+	SkipTo map[TopicPartition]int64
+	// HoldAssigned keeps newly assigned partitions paused until Resume: a stateful stage restores them first.
+	HoldAssigned bool
+}
+
+const (
+	producerLinger     = 5 * time.Millisecond
+	maxBufferedRecords = 200_000
+	// settleTimeout bounds how long Close waits for a rebalance under way: leaving in the middle of one would start another.
+	settleTimeout = 3 * time.Second
+	leaveTimeout  = 3 * time.Second
+)
+
+// Session is one life of one stage. All methods are for the one goroutine that runs the stage's loop.
+type Session struct {
+	opt SessionOptions
+	gts *kgo.GroupTransactSession
+
+	produceErr atomic.Pointer[error]
+
+	mu          sync.Mutex
+	assigned    map[TopicPartition]uint64 // to the number of the assignment that brought it
+	assignments uint64
+	fetched     map[TopicPartition]int64 // committed offset with which the group client begins; -1: none
+	lag         map[TopicPartition]int64 // records behind the last polled one, as of its fetch
+	changed     bool                     // assignment changed since the last Assigned
+	rebalancing bool                     // revoked, not yet assigned
+	wantCommit  bool                     // a rebalance waits for this transaction to end
+	lost        bool
+	cancelPoll  context.CancelFunc
+}
+
+// OpenSession fences the former life of this member and joins the group.
+func OpenSession(ctx context.Context, c *Config, o SessionOptions) (*Session, error) {
+	s := &Session{opt: o, assigned: map[TopicPartition]uint64{}, fetched: map[TopicPartition]int64{}, lag: map[TopicPartition]int64{}}
+	opts, err := c.opts(o.Group)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts,
+		kgo.TransactionalID(o.Group+"."+o.InstanceID),
+		kgo.TransactionTimeout(o.TransactionTimeout),
+		kgo.ConsumerGroup(o.Group),
+		kgo.InstanceID(o.InstanceID),
+		kgo.SessionTimeout(o.SessionTimeout),
+		kgo.HeartbeatInterval(min(3*time.Second, o.SessionTimeout/4)),
+		kgo.ConsumeTopics(o.Topics...),
+		// A partition without a commit is read from its start; an offset that is gone is an error, never a silent reset.
+		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(o.FetchMaxBytes),
+		kgo.FetchMaxPartitionBytes(max(o.FetchMaxBytes/4, 1<<20)),
+		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { s.rebalanceWaits() }),
+		kgo.OnPartitionsAssigned(s.onAssigned),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.onRevoked(p, false) }),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { s.onRevoked(p, true) }),
+		kgo.AdjustFetchOffsetsFn(s.onFetched),
+		kgo.RecordPartitioner(partitioner{}),
+		kgo.ProducerLinger(producerLinger),
+		kgo.MaxBufferedRecords(maxBufferedRecords),
+		kgo.ProducerBatchMaxBytesFn(o.MaxMessageBytes),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+	)
+	// The group client fetches its offsets as soon as it exists, so the former life is fenced by a client of its own first:
+	// what it left undecided is aborted, and the offsets that are read then are stable.
+	if err := fence(ctx, c, o); err != nil {
+		return nil, err
+	}
+	if s.gts, err = kgo.NewGroupTransactSession(opts...); err != nil {
+		return nil, fmt.Errorf("open a session of group %s: %w", o.Group, err)
+	}
+	if _, _, err := s.gts.Client().ProducerID(ctx); err != nil {
+		s.gts.CloseAllowingRebalance()
+		return nil, fmt.Errorf("begin as transactional id %s.%s: %w", o.Group, o.InstanceID, err)
+	}
+	return s, nil
+}
+
+func fence(ctx context.Context, c *Config, o SessionOptions) error {
+	opts, err := c.opts(o.Group + ".fence")
+	if err != nil {
+		return err
+	}
+	cl, err := kgo.NewClient(append(opts, kgo.TransactionalID(o.Group+"."+o.InstanceID), kgo.TransactionTimeout(o.TransactionTimeout))...)
+	if err != nil {
+		return fmt.Errorf("fence transactional id %s.%s: %w", o.Group, o.InstanceID, err)
+	}
+	defer cl.Close()
+	if _, _, err := cl.ProducerID(ctx); err != nil {
+		return fmt.Errorf("fence transactional id %s.%s: %w", o.Group, o.InstanceID, err)
+	}
+	return nil
+}
+
+func (s *Session) onAssigned(_ context.Context, cl *kgo.Client, added map[string][]int32) {
+	if s.opt.HoldAssigned {
+		cl.PauseFetchPartitions(added)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.assignments++
+	for t, ps := range added {
+		for _, p := range ps {
+			s.assigned[TopicPartition{t, p}] = s.assignments
+		}
+	}
+	s.changed, s.rebalancing = true, false
+	s.interruptPoll()
+}
+
+func (s *Session) onRevoked(gone map[string][]int32, lost bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for t, ps := range gone {
+		for _, p := range ps {
+			delete(s.assigned, TopicPartition{t, p})
+			delete(s.fetched, TopicPartition{t, p})
+			delete(s.lag, TopicPartition{t, p})
+		}
+	}
+	s.changed, s.rebalancing, s.wantCommit = true, true, false
+	s.lost = s.lost || lost
+	s.interruptPoll()
+}
+
+func (s *Session) onFetched(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for t, ps := range offsets {
+		for p, o := range ps {
+			at := o.EpochOffset().Offset
+			if at < 0 {
+				at = -1
+			}
+			tp := TopicPartition{t, p}
+			s.fetched[tp] = at
+			if to, ok := s.opt.SkipTo[tp]; ok && at >= 0 && at < to {
+				ps[p] = kgo.NoResetOffset().At(to)
+			}
+		}
+	}
+	return offsets, nil
+}
+
+func (s *Session) rebalanceWaits() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wantCommit = true
+	s.interruptPoll()
+}
+
+func (s *Session) interruptPoll() {
+	if s.cancelPoll != nil {
+		s.cancelPoll()
+	}
+}
+
+// Assigned returns the partitions that this member owns, each with the number of the assignment that brought it, and
+// whether that changed since the last call. A partition with another number than before was somebody else's in between.
+func (s *Session) Assigned() (owned map[TopicPartition]uint64, changed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed, s.changed = s.changed, false
+	return maps.Clone(s.assigned), changed
+}
+
+// Fetched is the committed offset with which the group client begins a partition: -1 where none was committed,
+// ok false where it has not been fetched yet.
+func (s *Session) Fetched(tp TopicPartition) (offset int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	offset, ok = s.fetched[tp]
+	return offset, ok
+}
+
+// RebalanceWaits reports that a rebalance is held up by the records polled since the last AllowRebalance.
+func (s *Session) RebalanceWaits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wantCommit
+}
+
+// Resume lets a held partition deliver records.
+func (s *Session) Resume(tp TopicPartition) {
+	s.gts.Client().ResumeFetchPartitions(map[string][]int32{tp.Topic: {tp.Partition}})
+}
+
+// Owns reports whether a partition is still ours by the assignment of that number.
+func (s *Session) Owns(tp TopicPartition, assignment uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.assigned[tp] == assignment
+}
+
+// Poll waits for records until ctx ends or the assignment changes; then it returns nothing. A nil error with no records
+// is no news. An error of the class ErrOffsetGone names a partition whose next record no longer exists.
+func (s *Session) Poll(ctx context.Context, maxRecords int, each func(*Record)) (n int, err error) {
+	pollCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.mu.Lock()
+	if s.changed || s.wantCommit {
+		cancel()
+	}
+	s.cancelPoll = cancel
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.cancelPoll = nil
+		s.mu.Unlock()
+	}()
+	fetches := s.gts.PollRecords(pollCtx, maxRecords)
+	if fetches.IsClientClosed() {
+		return 0, kgo.ErrClientClosed
+	}
+	var errs []error
+	fetches.EachError(func(t string, p int32, err error) {
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return
+		}
+		if errors.Is(err, kerr.OffsetOutOfRange) {
+			err = &OffsetGoneError{TopicPartition{t, p}, err}
+		}
+		errs = append(errs, fmt.Errorf("fetch %s partition %d: %w", t, p, err))
+	})
+	if len(errs) > 0 {
+		return 0, errors.Join(errs...)
+	}
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if len(f.Records) == 0 {
+			return
+		}
+		for _, r := range f.Records {
+			each(r)
+		}
+		n += len(f.Records)
+		s.mu.Lock()
+		s.lag[TopicPartition{f.Topic, f.Partition}] = max(0, f.LastStableOffset-f.Records[len(f.Records)-1].Offset-1)
+		s.mu.Unlock()
+	})
+	return n, nil
+}
+
+// OffsetGoneError says that the next record of a partition no longer exists: retention passed us, or the topic was made anew.
+type OffsetGoneError struct {
+	TopicPartition
+	err error
+}
+
+func (e *OffsetGoneError) Error() string {
+	return fmt.Sprintf("the next record of %s partition %d is gone: %v", e.Topic, e.Partition, e.err)
+}
+
+func (e *OffsetGoneError) Unwrap() error { return e.err }
+
+// AllowRebalance ends the hold that a non-empty Poll puts on rebalances. It belongs after the commit has been applied.
+func (s *Session) AllowRebalance() { s.gts.AllowRebalance() }
+
+// Begin begins a transaction.
+func (s *Session) Begin() error {
+	s.produceErr.Store(nil)
+	if err := s.gts.Begin(); err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	return nil
+}
+
+// Produce sends a record within the transaction. Its error, if any, is the error of Flush.
+func (s *Session) Produce(ctx context.Context, r *Record) {
+	s.gts.Produce(ctx, r, s.produced)
+}
+
+func (s *Session) produced(r *Record, err error) {
+	if err != nil {
+		err = fmt.Errorf("produce to %s: %w", r.Topic, err)
+		s.produceErr.CompareAndSwap(nil, &err)
+	}
+}
+
+// Flush waits until every record of the transaction is acknowledged, or says which is not.
+func (s *Session) Flush(ctx context.Context) error {
+	if err := s.gts.Client().Flush(ctx); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	if p := s.produceErr.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// ErrUnknownOutcome says that a commit was answered with anything but success. It may have taken effect.
+var ErrUnknownOutcome = errors.New("the outcome of the commit is unknown")
+
+// Commit ends the transaction together with the offsets of all that was polled. Only a nil error means that it is committed;
+// with any other the session must be closed and nothing that it holds in memory may be believed.
+func (s *Session) Commit(ctx context.Context) error {
+	committed, err := s.gts.End(ctx, kgo.TryCommit)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	case !committed:
+		return ErrUnknownOutcome
+	}
+	return nil
+}
+
+// Abort ends the transaction and forgets what was polled. The session must be closed after it.
+func (s *Session) Abort(ctx context.Context) error {
+	_, err := s.gts.End(ctx, kgo.TryAbort)
+	return err
+}
+
+// Close ends this life without leaving the group: the next one of this member gets its partitions back at once.
+func (s *Session) Close() {
+	s.gts.AllowRebalance()
+	deadline := time.Now().Add(settleTimeout)
+	for s.inRebalance() && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.gts.CloseAllowingRebalance()
+}
+
+func (s *Session) inRebalance() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rebalancing && !s.lost
+}
+
+// Lag returns how many records each owned partition had behind the last one polled, as of its fetch.
+func (s *Session) Lag() map[TopicPartition]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.lag)
+}
