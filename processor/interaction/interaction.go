@@ -7,19 +7,23 @@ type Raw struct {
 	Namespace string
 	Value     string
 	Verified  bool
+	// Overlong marks a number of more than 500 digits. Value is its literal, and the identifier is invalid (identity.md section 7).
+	Overlong bool
 }
 
 // Interaction is one thing a customer did, decoded from its source and not yet normalised.
 type Interaction struct {
-	EventID    string // as sent; empty where the source has none
-	Source     string
-	Channel    string
-	Type       string
-	StoreCode  string
-	UserID     string // as sent; see HasUserID
-	HasUserID  bool   // false: the source sent null or nothing
-	OccurredAt int64  // epoch milliseconds, UTC
-	TimeStated bool   // the source stated the time; false: it was taken from the record's timestamp
+	EventID   string // as sent; empty where the source has none
+	Source    string
+	Channel   string
+	Type      string
+	StoreCode string
+	UserID    string // as sent; see HasUserID
+	HasUserID bool   // false: the source sent null or nothing
+	// UserIDOverlong is Raw.Overlong of UserID.
+	UserIDOverlong bool
+	OccurredAt     int64 // epoch milliseconds, UTC
+	TimeStated     bool  // the source stated the time; false: it was taken from the record's timestamp
 	// Identifiers are those of the record beside UserID, in the order of the record.
 	Identifiers []Raw
 	// Payload is the Avro encoding of order, traits and properties, in the order of the contract.
@@ -126,4 +130,14 @@ type Unified struct {
 	// Identifiers parallel Keyed.Identifiers, with every outcome set.
 	Identifiers  []Identifier
 	RulesVersion string
+}
+
+// String is the hash in lower-case hex: the form of event_id.
+func (h Hash) String() string {
+	const digits = "0123456789abcdef"
+	var b [2 * len(h)]byte
+	for i, c := range h {
+		b[2*i], b[2*i+1] = digits[c>>4], digits[c&15]
+	}
+	return string(b[:])
 }

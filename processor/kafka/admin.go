@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -202,48 +201,45 @@ func (a *Admin) Leave(ctx context.Context, group, instanceID string) error {
 	return nil
 }
 
-// Producer writes records outside of any transaction. The demo and tests fill input topics with it.
-type Producer struct {
-	cl  *kgo.Client
-	mu  sync.Mutex
-	err error
-}
+// errFound ends a replay early.
+var errFound = errors.New("found")
 
-// NewProducer returns a producer.
-func NewProducer(c *Config) (*Producer, error) {
-	opts, err := c.opts("producer")
+// Drained reports whether the group has committed everything that can be read of the topics now. Control records and what was
+// aborted do not count: they are never handed out.
+func (a *Admin) Drained(ctx context.Context, group string, topics ...string) (bool, error) {
+	committed, err := a.adm.FetchOffsetsForTopics(ctx, group, topics...)
 	if err != nil {
-		return nil, err
+		return false, fmt.Errorf("fetch the offsets of group %s: %w", group, err)
 	}
-	cl, err := kgo.NewClient(append(opts, kgo.RecordPartitioner(partitioner{}), kgo.ProducerLinger(producerLinger))...)
+	ends, err := a.adm.ListCommittedOffsets(ctx, topics...)
 	if err != nil {
-		return nil, fmt.Errorf("open a producer: %w", err)
+		return false, fmt.Errorf("list the ends of topics: %w", err)
 	}
-	return &Producer{cl: cl}, nil
-}
-
-// Produce sends a record in the background.
-func (p *Producer) Produce(ctx context.Context, r *Record) {
-	p.cl.Produce(ctx, r, func(r *Record, err error) {
-		if err != nil {
-			p.mu.Lock()
-			p.err = errors.Join(p.err, fmt.Errorf("produce to %s: %w", r.Topic, err))
-			p.mu.Unlock()
+	starts, err := a.adm.ListStartOffsets(ctx, topics...)
+	if err != nil {
+		return false, fmt.Errorf("list the starts of topics: %w", err)
+	}
+	drained := true
+	ends.Each(func(end kadm.ListedOffset) {
+		start, _ := starts.Lookup(end.Topic, end.Partition)
+		at := start.Offset
+		if c, ok := committed.Lookup(end.Topic, end.Partition); ok && c.At >= 0 {
+			at = max(at, c.At)
+		}
+		if err != nil || !drained || at >= end.Offset {
+			return
+		}
+		if end.Offset-at > controlRun {
+			drained = false
+			return
+		}
+		err = a.ReadRange(ctx, TopicPartition{end.Topic, end.Partition}, at, end.Offset, func(*Record) error { return errFound })
+		if errors.Is(err, errFound) {
+			drained, err = false, nil
 		}
 	})
+	return drained, err
 }
 
-// Flush waits for all records and returns the errors since the last Flush.
-func (p *Producer) Flush(ctx context.Context) error {
-	if err := p.cl.Flush(ctx); err != nil {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	err := p.err
-	p.err = nil
-	return err
-}
-
-// Close ends the producer.
-func (p *Producer) Close() { p.cl.Close() }
+// controlRun is how many control records may follow each other at the end of a partition before it is taken for records.
+const controlRun = 64

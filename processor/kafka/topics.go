@@ -40,7 +40,7 @@ type TopicState struct {
 	Exists      bool
 	Partitions  int32
 	Replication int16
-	ID          string
+	ID          [16]byte
 	Configs     map[string]string
 }
 
@@ -60,7 +60,7 @@ func (a *Admin) Describe(ctx context.Context, names ...string) (map[string]Topic
 		case d.Err != nil:
 			return nil, fmt.Errorf("describe topic %s: %w", n, d.Err)
 		default:
-			states[n] = TopicState{Exists: true, Partitions: int32(len(d.Partitions)), Replication: int16(d.Partitions.NumReplicas()), ID: d.ID.String()}
+			states[n] = TopicState{Exists: true, Partitions: int32(len(d.Partitions)), Replication: int16(d.Partitions.NumReplicas()), ID: d.ID}
 			existing = append(existing, n)
 		}
 	}

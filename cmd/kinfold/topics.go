@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kinfold/processor"
+	"kinfold/processor/config"
+)
+
+// topicsTimeout bounds the whole command: a cluster that does not answer is said so.
+const topicsTimeout = 30 * time.Second
+
+func topicsCommand() *cobra.Command {
+	var file string
+	var create bool
+	cmd := &cobra.Command{
+		Use:   "topics --config FILE [--create]",
+		Short: "Show the topics that kinfold needs, and create those that are missing",
+		Long: `Lists every topic of the configuration: whether it exists, its partitions, and each setting that differs from what
+kinfold needs, with what the difference risks. With --create, the missing topics of ours are made;
+inputs are their producers' to create, and a topic that exists is never altered.
+
+The exit status is 1 when something is missing or would keep "kinfold run" from starting.`,
+		Args: exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := required("config", file); err != nil {
+				return err
+			}
+			c, err := config.Load(file, os.LookupEnv)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), topicsTimeout)
+			defer cancel()
+			reports, err := processor.CheckTopics(ctx, c, create)
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "TOPIC\tSTATE\tPARTITIONS\tREPLICATION\tCLEANUP\tRETENTION")
+			faults := 0
+			for _, r := range reports {
+				state := "exists"
+				switch {
+				case r.Created:
+					state = "created"
+				case !r.State.Exists:
+					state = "MISSING"
+				case len(r.Differences) > 0:
+					state = "DIFFERS"
+				}
+				if r.Input {
+					state += " (input)"
+				}
+				if !r.State.Exists {
+					fmt.Fprintf(w, "%s\t%s\t\t\t\t\n", r.Name, state)
+					continue
+				}
+				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", r.Name, state, r.State.Partitions, r.State.Replication,
+					r.State.Configs["cleanup.policy"], retention(r.State.Configs["retention.ms"]))
+			}
+			if err := w.Flush(); err != nil {
+				return err
+			}
+			for _, r := range reports {
+				for _, d := range r.Differences {
+					mark := "warning"
+					if d.Refuse {
+						mark = "fault"
+						faults++
+					}
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", mark, d)
+				}
+			}
+			if faults > 0 {
+				return fmt.Errorf("%s in the topics; a topic that exists is never altered by kinfold: change it with your Kafka tools", count(faults, "fault"))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` (YAML)")
+	cmd.Flags().BoolVar(&create, "create", false, "create the topics of ours that are missing")
+	return cmd
+}
+
+// retention makes milliseconds readable.
+func retention(ms string) string {
+	if ms == "-1" {
+		return "no limit"
+	}
+	d, err := time.ParseDuration(ms + "ms")
+	if err != nil {
+		return ms
+	}
+	if d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	}
+	return d.String()
+}

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	"kinfold/processor/normalize"
+)
+
+// Load reads a configuration file over the defaults, replaces its references with the help of env (os.LookupEnv in the
+// program), makes its paths relative to the file's directory, and validates it. A configuration with faults is returned
+// as a *FaultsError that holds all of them.
+func Load(path string, env func(string) (string, bool)) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	c := Default()
+	d := newDecoder(path, env)
+	d.document(data, reflect.ValueOf(c).Elem())
+	for _, p := range []*string{
+		&c.StateDir, &c.Kafka.SASL.TokenFile,
+		&c.Kafka.TLS.CAFile, &c.Kafka.TLS.CertFile, &c.Kafka.TLS.KeyFile,
+		&c.Registry.TLS.CAFile, &c.Registry.TLS.CertFile, &c.Registry.TLS.KeyFile,
+	} {
+		*p = d.path(*p)
+	}
+	d.add(c.Validate())
+	if err := faultsError(path, d.faults); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// LoadRules reads a file that holds the content of the section identity, as Load does with a whole configuration.
+func LoadRules(path string, env func(string) (string, bool)) (*normalize.Rules, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the rules: %w", err)
+	}
+	rules := normalize.DefaultRules()
+	d := newDecoder(path, env)
+	d.document(data, reflect.ValueOf(rules).Elem())
+	v := &validator{}
+	for _, err := range rules.Validate() {
+		v.rule("", err)
+	}
+	d.add(v.faults)
+	if err := faultsError(path, d.faults); err != nil {
+		return nil, err
+	}
+	return rules, nil
+}
+
+func newDecoder(path string, env func(string) (string, bool)) *decoder {
+	return &decoder{references: references{dir: filepath.Dir(path), env: env}, where: map[string]*token.Position{}}
+}
+
+// document decodes a file that holds one document or none.
+func (d *decoder) document(data []byte, v reflect.Value) {
+	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		f := Fault{}
+		f.fromLibrary(err)
+		f.Problem = "not valid YAML: " + f.Problem
+		d.faults = append(d.faults, f)
+		return
+	}
+	docs := slices.DeleteFunc(file.Docs, func(doc *ast.DocumentNode) bool { return doc == nil || doc.Body == nil })
+	switch {
+	case len(docs) == 0:
+	case len(docs) > 1:
+		d.fault("", docs[1].Body, "", "a second YAML document begins here; a configuration is one document")
+	default:
+		d.value("", docs[0].Body, v)
+	}
+}
+
+// fromLibrary takes the message of the YAML library, without its excerpt of the file, and the place where it has one.
+func (f *Fault) fromLibrary(err error) {
+	f.Problem = err.Error()
+	var y yaml.Error
+	if !errors.As(err, &y) {
+		return
+	}
+	f.Problem = y.GetMessage()
+	if t := y.GetToken(); t != nil && t.Position != nil {
+		f.Line, f.Column = t.Position.Line, t.Position.Column
+	}
+}
+
+// add takes over the faults of Validate, with their position. A value that could not be read has its fault already.
+func (d *decoder) add(faults []Fault) {
+	unread := map[string]bool{}
+	for _, f := range d.faults {
+		unread[f.Path] = true
+	}
+	for _, f := range faults {
+		seen := false
+		for p := f.Path; ; p = parent(p) {
+			seen = seen || unread[p]
+			if pos := d.where[p]; pos != nil && f.Line == 0 {
+				f.Line, f.Column = pos.Line, pos.Column
+			}
+			if p == "" {
+				break
+			}
+		}
+		if !seen {
+			d.faults = append(d.faults, f)
+		}
+	}
+}
+
+// parent is the path without its last key or index.
+func parent(path string) string {
+	return path[:max(0, strings.LastIndexAny(path, ".["))]
+}

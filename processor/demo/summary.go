@@ -1,0 +1,266 @@
+package demo
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"kinfold/processor/interaction"
+)
+
+// maxSharedShown is the greatest number of shared identifiers that the summary lists.
+const maxSharedShown = 6
+
+// reasonWidth is that of the longest reason of identity.md section 10.
+const reasonWidth = 24
+
+// Summary writes what came in and what became of it, for a shop owner: plain text of at most 100 columns, with ANSI
+// colours if wanted.
+func (s *Seen) Summary(w io.Writer, colour bool) error {
+	p := &page{w: w, colour: colour}
+	s.traffic(p)
+	s.customers(p)
+	s.sharedIdentifiers(p)
+	s.secondLook(p)
+	s.setAside(p)
+	return p.err
+}
+
+// traffic is the table of what came in, by topic, and what each record became.
+func (s *Seen) traffic(p *page) {
+	p.title("What came in, and what became of it")
+	out, channelsOf, byChannel := map[string]int64{}, map[string]map[string]bool{}, map[string]int64{}
+	for i := range s.events {
+		e := &s.events[i]
+		out[e.topic]++
+		if channelsOf[e.topic] == nil {
+			channelsOf[e.topic] = map[string]bool{}
+		}
+		channelsOf[e.topic][channelName(e.channel)] = true
+		byChannel[channelName(e.channel)]++
+	}
+	topics := map[string]bool{}
+	for _, m := range []map[string]int64{s.In, out, s.parkedIn} {
+		for t := range m {
+			topics[t] = true
+		}
+	}
+	row := func(topic, from string, figures ...string) string {
+		text := "  " + left(topic, 18) + " " + left(from, 22)
+		for _, f := range figures {
+			text += right(f, 14)
+		}
+		return text
+	}
+	p.line("%s", p.paint(dim, row("topic", "from", "interactions", "repeats", "set aside", "unified")))
+	var in, repeats, parked, unified int64
+	for _, t := range slices.Sorted(maps.Keys(topics)) {
+		again := s.In[t] - out[t] - s.parkedIn[t]
+		p.line("%s", row(t, strings.Join(slices.Sorted(maps.Keys(channelsOf[t])), ", "), count(s.In[t]), count(again), count(s.parkedIn[t]), count(out[t])))
+		in, repeats, parked, unified = in+s.In[t], repeats+again, parked+s.parkedIn[t], unified+out[t]
+	}
+	p.line("%s", p.paint(bold, row("together", "", count(in), count(repeats), count(parked), count(unified))))
+	p.line("")
+	text, code := fmt.Sprintf("Every interaction is accounted for: %s = %s unified + %s repeats + %s set aside.",
+		count(in), count(unified), count(s.Duplicates), count(parked)), green
+	if repeats != s.Duplicates {
+		text, code = fmt.Sprintf("%s in, yet %s unified + %s repeats + %s set aside: %s not accounted for.",
+			count(in), count(unified), count(s.Duplicates), count(parked), count(repeats-s.Duplicates)), yellow
+	}
+	for _, l := range wrap(text, columns-2) {
+		p.line("  %s", p.paint(code, l))
+	}
+	names := slices.SortedFunc(maps.Keys(byChannel), func(a, b string) int {
+		return cmp.Or(cmp.Compare(byChannel[b], byChannel[a]), cmp.Compare(a, b))
+	})
+	for i, n := range names {
+		names[i] = n + " " + count(byChannel[n])
+	}
+	s.paragraph(p, "Unified events by channel: "+strings.Join(names, ", ")+".")
+}
+
+func (s *Seen) paragraph(p *page, text string) {
+	for _, l := range wrap(text, columns-2) {
+		p.line("  %s", l)
+	}
+}
+
+// figure is a line of a list of figures.
+func figure(p *page, n int, text, note string) {
+	p.line("  %s  %s  %s", p.paint(bold, right(count(int64(n)), 8)), left(text, 36), p.paint(dim, clip(note, columns-52)))
+}
+
+// customers counts whom the identity map knows at the end.
+func (s *Seen) customers(p *page) {
+	class := map[interaction.CustomerID]bool{} // true: known by more than a device
+	for k, m := range s.owner {
+		if m.status == interaction.MapLinked {
+			class[m.customer] = class[m.customer] || k.namespace != "device_id" && k.namespace != "anonymous_id"
+		}
+	}
+	named := 0
+	for _, is := range class {
+		if is {
+			named++
+		}
+	}
+	stores, ways := map[interaction.CustomerID]map[string]bool{}, map[interaction.CustomerID]map[string]bool{}
+	note := func(m map[interaction.CustomerID]map[string]bool, id interaction.CustomerID, what string) {
+		if m[id] == nil {
+			m[id] = map[string]bool{}
+		}
+		m[id][what] = true
+	}
+	nobody := 0
+	for i := range s.events {
+		e := &s.events[i]
+		id := s.whose(e)
+		if id.IsZero() {
+			nobody++
+			continue
+		}
+		note(ways, id, e.channel)
+		if e.channel == "pos" {
+			note(stores, id, e.store)
+		}
+	}
+	many := func(m map[interaction.CustomerID]map[string]bool) int {
+		n := 0
+		for _, set := range m {
+			if len(set) > 1 {
+				n++
+			}
+		}
+		return n
+	}
+	var joined, split, renamed int
+	for _, c := range s.changes {
+		switch c.Kind {
+		case interaction.ChangeMerged:
+			joined += len(c.MergedCustomerIDs)
+		case interaction.ChangeRenamed:
+			renamed++
+		case interaction.ChangeSplit:
+			split += len(c.SplitCustomerIDs)
+		}
+	}
+	p.title("Customers")
+	figure(p, named, "customers known by name", "by a code, card, document or address")
+	figure(p, len(class)-named, "visitors", "known by a browser or device only")
+	figure(p, many(ways), "seen in more than one channel", "one customer where each system saw its own")
+	figure(p, many(stores), "seen in more than one branch", "one customer, however many codes")
+	figure(p, joined, "joins", "two customers turned out to be one")
+	figure(p, split, "splits", "what tied them turned out to be many people's")
+	if renamed > 0 {
+		figure(p, renamed, "new ids", "a stronger mark gave a customer another id")
+	}
+	figure(p, nobody, "events of nobody in particular", "walk-ins, and what only names many people")
+}
+
+// sharedIdentifiers lists what belongs to so many people that it joins nobody.
+func (s *Seen) sharedIdentifiers(p *page) {
+	type use struct {
+		known
+		events int
+		people map[interaction.CustomerID]bool
+	}
+	uses := map[known]*use{}
+	for k, m := range s.owner {
+		if m.status == interaction.MapShared {
+			uses[k] = &use{known: k, people: map[interaction.CustomerID]bool{}}
+		}
+	}
+	if len(uses) == 0 {
+		return
+	}
+	for i := range s.events {
+		e := &s.events[i]
+		for j := range e.ids {
+			u := uses[e.ids[j].known]
+			if u == nil {
+				continue
+			}
+			u.events++
+			if id := s.whose(e); !id.IsZero() {
+				u.people[id] = true
+			}
+		}
+	}
+	list := slices.SortedFunc(maps.Values(uses), func(a, b *use) int {
+		_, namedA := labels[identifier{Namespace: a.namespace, Value: a.value}]
+		_, namedB := labels[identifier{Namespace: b.namespace, Value: b.value}]
+		if namedA != namedB {
+			if namedA {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.events, a.events), compareKnown(a.known, b.known))
+	})
+	p.title("Kept from gluing people together")
+	s.paragraph(p, fmt.Sprintf("Identifiers of too many people to say who somebody is: %s. They stay on their events, and join nobody.", count(int64(len(list)))))
+	for i, u := range list {
+		if i == maxSharedShown {
+			p.line("  %s", p.paint(dim, fmt.Sprintf("and %s more, such as browsers and addresses of families", count(int64(len(list)-i)))))
+			break
+		}
+		label := u.wordsWithin(maxShown)
+		if l, ok := labels[identifier{Namespace: u.namespace, Value: u.value}]; ok {
+			label = l + ": " + label
+		}
+		p.line("  %s  %s", p.paint(bold, right(count(int64(u.events)), 8)), clip(label, columns-12))
+		p.line("%s%s", strings.Repeat(" ", 12), p.paint(dim, fmt.Sprintf("%s carried it, of %s who stay apart", counted(u.events, "event", "events"), counted(len(u.people), "customer", "customers"))))
+	}
+}
+
+// secondLook counts what an owner may want to mend at its source.
+func (s *Seen) secondLook(p *page) {
+	var ambiguous int
+	outcomes := map[interaction.Outcome]int{}
+	for i := range s.events {
+		e := &s.events[i]
+		if e.ambiguous {
+			ambiguous++
+		}
+		for j := range e.ids {
+			outcomes[e.ids[j].outcome]++
+		}
+	}
+	if ambiguous+outcomes[interaction.OutcomeBlocked]+outcomes[interaction.OutcomeInvalid]+outcomes[interaction.OutcomeConflict] == 0 {
+		return
+	}
+	p.title("Worth a second look")
+	figure(p, ambiguous, "ambiguous events", "several customers claim them: couples, families")
+	figure(p, outcomes[interaction.OutcomeConflict], "identifiers of somebody else", "they stay with the customer who had them")
+	figure(p, outcomes[interaction.OutcomeBlocked], "placeholders", "null, sinmail@…, 0000000: ignored")
+	figure(p, outcomes[interaction.OutcomeInvalid], "unreadable identifiers", "no valid phone, address or number: ignored")
+}
+
+// setAside lists the rejects by reason, in the order of the documentation.
+func (s *Seen) setAside(p *page) {
+	if len(s.rejects) == 0 {
+		return
+	}
+	p.title("Set aside")
+	s.paragraph(p, "These records are kept whole in the rejects topic with the reason: nothing is dropped in silence.")
+	for _, reason := range interaction.Reasons {
+		r := s.rejects[reason]
+		if r == nil {
+			continue
+		}
+		m := meanings[reason]
+		from := "in " + list(slices.Sorted(maps.Keys(r.topics)))
+		if r.sample != "" {
+			from += "; one of them: " + r.sample
+		}
+		p.line("  %s  %s  %s", p.paint(bold, right(count(r.n), 8)), left(string(reason), reasonWidth), m.means)
+		for _, text := range []string{"look at: " + m.look, from} {
+			for _, l := range wrap(text, columns-14-reasonWidth) {
+				p.line("%s%s", strings.Repeat(" ", 14+reasonWidth), p.paint(dim, l))
+			}
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+)
+
+// columns is the width of all that is printed.
+const columns = 100
+
+// wide lists the blocks whose characters take two columns in a terminal: East Asian wide and full-width forms, and emoji.
+var wide = []struct{ from, to rune }{
+	{0x1100, 0x115F}, {0x2E80, 0x303E}, {0x3041, 0x33FF}, {0x3400, 0x4DBF}, {0x4E00, 0x9FFF}, {0xA000, 0xA4CF}, {0xAC00, 0xD7A3},
+	{0xF900, 0xFAFF}, {0xFE30, 0xFE6F}, {0xFF00, 0xFF60}, {0xFFE0, 0xFFE6}, {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF}, {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD},
+}
+
+// width is the number of columns that a text takes in a terminal. Accents that stand for themselves take none.
+func width(s string) int {
+	n := 0
+	for _, r := range s {
+		n += runeWidth(r)
+	}
+	return n
+}
+
+func runeWidth(r rune) int {
+	if r < 0x300 {
+		if r < 0x20 || r >= 0x7F && r < 0xA0 || r == 0xAD {
+			return 0
+		}
+		return 1
+	}
+	if unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) {
+		return 0
+	}
+	for _, b := range wide {
+		if b.from <= r && r <= b.to {
+			return 2
+		}
+	}
+	return 1
+}
+
+// clip shortens a text to at most n columns, with an ellipsis in place of what is gone. Control characters go, too:
+// values come from the world, and a terminal obeys them.
+func clip(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s)
+	if width(s) <= n {
+		return s
+	}
+	w := 0
+	for i, r := range s {
+		if w += runeWidth(r); w > n-1 {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
+
+// left pads a text to n columns on its right, clipping it where it is longer.
+func left(s string, n int) string {
+	s = clip(s, n)
+	return s + strings.Repeat(" ", n-width(s))
+}
+
+// right pads a text to n columns on its left.
+func right(s string, n int) string { return strings.Repeat(" ", max(0, n-width(s))) + s }
+
+// wrap breaks a text at spaces into lines of at most n columns. A word that is longer is clipped.
+func wrap(s string, n int) []string {
+	var lines []string
+	line, w := "", 0
+	for _, word := range strings.Fields(s) {
+		word = clip(word, n)
+		ww := width(word)
+		if line != "" && w+1+ww > n {
+			lines = append(lines, line)
+			line, w = "", 0
+		}
+		if line != "" {
+			line, w = line+" ", w+1
+		}
+		line, w = line+word, w+ww
+	}
+	return append(lines, line)
+}
+
+// wrapList puts parts, with commas between them, into lines of at most n columns; a part stays in one line.
+func wrapList(parts []string, n int) []string {
+	var lines []string
+	line := ""
+	for i, part := range parts {
+		if i < len(parts)-1 {
+			part = clip(part, n-1) + ","
+		}
+		part = clip(part, n)
+		switch {
+		case line == "":
+			line = part
+		case width(line)+1+width(part) > n:
+			lines = append(lines, line)
+			line = part
+		default:
+			line += " " + part
+		}
+	}
+	return append(lines, line)
+}
+
+// page writes lines, in colours where they are wanted, and keeps the first error.
+type page struct {
+	w      io.Writer
+	colour bool
+	err    error
+}
+
+func (p *page) line(format string, args ...any) {
+	if p.err == nil {
+		text := strings.TrimRight(fmt.Sprintf(format, args...), " ")
+		_, p.err = io.WriteString(p.w, text+"\n")
+	}
+}
+
+// The ANSI codes in use.
+const (
+	bold   = "1"
+	dim    = "2"
+	green  = "32"
+	yellow = "33"
+)
+
+// letterColours tell the customers of a story apart.
+var letterColours = []string{"36", "35", "33", "34", "32", "31"}
+
+// paint puts a text into a colour. Pad first: the codes have no width.
+func (p *page) paint(code, s string) string {
+	if !p.colour || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (p *page) title(s string) {
+	p.line("")
+	p.line("%s", p.paint(bold, s))
+	p.line("%s", p.paint(dim, strings.Repeat("─", columns)))
+}

@@ -1,0 +1,221 @@
+package processor
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"kinfold/processor/interaction"
+	"kinfold/processor/normalize"
+	"kinfold/processor/source"
+)
+
+// The files that a dry run writes into its output directory.
+const (
+	dryRunEvents  = "unified-customer-events.jsonl"
+	dryRunChanges = "identity-changes.jsonl"
+	dryRunMap     = "identity-map.jsonl"
+	dryRunRejects = "rejects.jsonl"
+)
+
+const (
+	// maxLine bounds a line of the input of a dry run. A longer one is a reject.
+	maxLine = 16 << 20
+	// streamStep is how far one record may advance the stream time of a dry run: one wrong clock must not empty the window
+	// (identity.md section 9).
+	streamStep = 24 * time.Hour
+	// progressEvery is the number of lines between two reports of progress.
+	progressEvery = 100_000
+)
+
+// DryRunResult is what a dry run counted.
+type DryRunResult struct {
+	Lines        int
+	Interactions int // accepted: unified events
+	Duplicates   int
+	Rejects      map[interaction.Reason]int
+	Customers    int // at the end
+	Merges       int
+	Splits       int
+	Elapsed      time.Duration
+}
+
+// RejectCount is the number of rejects of all reasons.
+func (r *DryRunResult) RejectCount() (n int) {
+	for _, c := range r.Rejects {
+		n += c
+	}
+	return n
+}
+
+// DryRun takes the lines of input through both steps, in memory and in order, and writes what the topics would get into
+// four files of directory dir, which it creates. Progress is called now and then with the number of lines read.
+func DryRun(ctx context.Context, rules *normalize.Rules, input io.Reader, dir string, progress func(lines int)) (*DryRunResult, error) {
+	d, err := newDryRun(rules, dir)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	err = d.lines(ctx, input, progress)
+	err = errors.Join(err, d.close())
+	d.result.Elapsed = time.Since(began)
+	return &d.result, err
+}
+
+type dryRun struct {
+	ingest  *ingestStep
+	resolve *resolveStep
+	view    *memoryView
+	out     jsonOutputs
+	result  DryRunResult
+
+	stream int64 // stream time, epoch ms
+	keyed  interaction.Keyed
+	o      outcome
+}
+
+func newDryRun(rules *normalize.Rules, dir string) (*dryRun, error) {
+	d := &dryRun{view: newMemoryView(), result: DryRunResult{Rejects: map[interaction.Reason]int{}}}
+	var err error
+	if d.resolve, err = newResolveStep(rules); err != nil {
+		return nil, err
+	}
+	if d.ingest, err = newIngestStep(rules, nil); err != nil {
+		return nil, err
+	}
+	if d.out, err = openJSONOutputs(dir); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *dryRun) close() error { return d.out.close() }
+
+func (d *dryRun) lines(ctx context.Context, input io.Reader, progress func(int)) error {
+	r := bufio.NewReaderSize(input, 1<<20)
+	var long []byte
+	for number := 1; ; number++ {
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			line, err = readLong(r, append(long[:0], line...))
+			long = line
+		}
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("read line %d: %w", number, err)
+		}
+		if text := bytes.TrimRight(line, "\r\n"); len(bytes.TrimSpace(text)) > 0 {
+			d.result.Lines++
+			if stepErr := d.line(number, text); stepErr != nil {
+				return fmt.Errorf("line %d: %w", number, stepErr)
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if number%progressEvery == 0 {
+			progress(number)
+			if ctx.Err() != nil {
+				return fmt.Errorf("stopped after line %d: %w", number, ctx.Err())
+			}
+		}
+	}
+}
+
+// readLong completes a line that is longer than the buffer. Of a line beyond maxLine the rest is read and left out: the reject
+// holds its beginning.
+func readLong(r *bufio.Reader, line []byte) ([]byte, error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if len(line) <= maxLine {
+			line = append(line, part...)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err
+		}
+	}
+}
+
+func (d *dryRun) line(number int, text []byte) error {
+	if len(text) > maxLine {
+		return d.reject(number, text[:maxLine], &interaction.Reject{Reason: interaction.ReasonTooLarge, Detail: fmt.Sprintf("the line is longer than %d bytes", maxLine)})
+	}
+	if source.IsDirective(text) {
+		return d.reject(number, text, &interaction.Reject{Reason: interaction.ReasonBadDirective, Detail: "directives are not supported"})
+	}
+	received, stated, reject := source.ReceivedAt(text)
+	if reject == nil {
+		reject = d.decode(text, received, stated, number)
+	}
+	if reject != nil {
+		return d.reject(number, text, reject)
+	}
+	d.stream = max(d.stream, min(d.keyed.ReceivedAt, d.advance()))
+	if err := d.resolve.step(d.view, &d.keyed, d.stream, uint64(number), &d.o); err != nil {
+		return err
+	}
+	d.view.put(d.o.rows)
+	d.view.put(d.o.seen)
+	return d.write(number, text)
+}
+
+// decode takes a line through the step of stage 1. Its Kafka timestamp is received_at where it states one, else its occurred_at.
+func (d *dryRun) decode(text []byte, received int64, stated bool, number int) *interaction.Reject {
+	origin := interaction.Origin{Topic: "input", Offset: int64(number)}
+	if r := d.ingest.take(source.DecodeJSON, text, received, origin, &d.keyed); r != nil {
+		return r
+	}
+	if !stated {
+		d.keyed.ReceivedAt = d.keyed.OccurredAt
+	}
+	return nil
+}
+
+// advance is the latest stream time that the next record may bring.
+func (d *dryRun) advance() int64 {
+	if d.stream == 0 {
+		return d.keyed.ReceivedAt
+	}
+	return d.stream + streamStep.Milliseconds()
+}
+
+func (d *dryRun) write(number int, text []byte) error {
+	for i := range d.o.changes {
+		if err := d.out.change(&d.o.changes[i]); err != nil {
+			return err
+		}
+	}
+	for i := range d.o.mapRows {
+		if err := d.out.mapRow(&d.o.mapRows[i]); err != nil {
+			return err
+		}
+	}
+	d.result.Customers += d.o.tallies.Created - d.o.tallies.Ended
+	d.result.Merges += d.o.tallies.Merges
+	d.result.Splits += d.o.tallies.Splits
+	switch d.o.verdict {
+	case verdictEvent:
+		d.result.Interactions++
+		if err := d.out.event(&d.o.unified); err != nil {
+			return err
+		}
+	case verdictDuplicate:
+		d.result.Duplicates++
+	}
+	for i := range d.o.rejects {
+		if err := d.reject(number, text, &d.o.rejects[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *dryRun) reject(number int, text []byte, r *interaction.Reject) error {
+	d.result.Rejects[r.Reason]++
+	return d.out.reject(number, text, r)
+}

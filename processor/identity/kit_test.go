@@ -1,0 +1,237 @@
+package identity
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"kinfold/processor/interaction"
+	"kinfold/processor/table"
+)
+
+// builtin is the table of identity.md section 2.
+func builtin() []Namespace {
+	return []Namespace{
+		{Name: "member_id", Rank: 10, Class: Anchor, AtMost: 1, SharedAnchors: 5, SharedContacts: 10},
+		{Name: "user", Rank: 20, Class: Anchor, StoreScoped: true, AtMost: 1, SharedAnchors: 5, SharedContacts: 10},
+		{Name: "document", Rank: 30, Class: Anchor, AtMost: 1, SharedAnchors: 5, SharedContacts: 10},
+		{Name: "tax_id", Rank: 35, Class: Anchor, AtMost: 1, SharedAnchors: 5, SharedContacts: 10},
+		{Name: "email", Rank: 40, Class: Contact, AtMost: 5, SharedAnchors: 3, SharedContacts: None},
+		{Name: "phone", Rank: 50, Class: Contact, AtMost: 5, SharedAnchors: 3, SharedContacts: 5},
+		{Name: "device_id", Rank: 60, Class: Device, AtMost: 50, SharedAnchors: 1, SharedContacts: 3},
+		{Name: "anonymous_id", Rank: 70, Class: Device, AtMost: 200, SharedAnchors: 1, SharedContacts: 3},
+	}
+}
+
+func defaults() Rules {
+	return Rules{
+		Namespaces: builtin(), AnchorsInAll: 8, StoreCodesTied: 5, CustomerLimit: 500, ComponentLimit: 2000,
+		IDKey: []byte("kinfold-development-key"),
+	}
+}
+
+// memory is a store. Its values are handed out in one buffer that the next call overwrites, so that code which keeps
+// them shows.
+type memory struct {
+	tables [8]map[string][]byte
+	buf    []byte
+	reads  int
+}
+
+func newMemory() *memory {
+	m := &memory{}
+	for i := range m.tables {
+		m.tables[i] = map[string][]byte{}
+	}
+	return m
+}
+
+func (m *memory) Get(t table.ID, key []byte) ([]byte, error) {
+	m.reads++
+	v, ok := m.tables[t][string(key)]
+	if !ok {
+		return nil, nil
+	}
+	clear(m.buf)
+	m.buf = append(m.buf[:0], v...)
+	return m.buf, nil
+}
+
+func (m *memory) keys(t table.ID, prefix []byte) []string {
+	var keys []string
+	for k := range m.tables[t] {
+		if strings.HasPrefix(k, string(prefix)) {
+			keys = append(keys, k)
+		}
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+func (m *memory) Scan(t table.ID, prefix []byte, fn func(key, value []byte) bool) error {
+	for _, k := range m.keys(t, prefix) {
+		key, value := []byte(k), bytes.Clone(m.tables[t][k])
+		more := fn(key, value)
+		clear(key)
+		clear(value)
+		if !more {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (m *memory) apply(rows []table.Row) {
+	for _, r := range rows {
+		if r.Value == nil {
+			delete(m.tables[r.Table], string(r.Key))
+		} else {
+			m.tables[r.Table][string(r.Key)] = r.Value
+		}
+	}
+}
+
+// world is a graph with its store and what it told the world so far.
+type world struct {
+	t      testing.TB
+	graph  *Graph
+	r      *Resolver
+	mem    *memory
+	seq    uint64
+	rows   map[string]interaction.MapRow
+	folded map[string]interaction.CustomerID
+	last   map[interaction.CustomerID]int64
+}
+
+func newWorld(t testing.TB, rules Rules) *world {
+	t.Helper()
+	g, err := New(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{
+		t: t, graph: g, r: g.NewResolver(), mem: newMemory(), rows: map[string]interaction.MapRow{},
+		folded: map[string]interaction.CustomerID{}, last: map[interaction.CustomerID]int64{},
+	}
+}
+
+// sorted puts identifiers in the order of identity.md 3.3.
+func (g *Graph) sorted(ids []interaction.Identifier) []interaction.Identifier {
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, func(a, b interaction.Identifier) int {
+		if c := int(g.index[a.Namespace]) - int(g.index[b.Namespace]); c != 0 {
+			return c
+		}
+		if c := strings.Compare(a.Domain, b.Domain); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Value, b.Value)
+	})
+	return ids
+}
+
+// tell applies evidence, checks what must hold at every offset, and returns the result.
+func (w *world) tell(e Evidence) *Result {
+	w.t.Helper()
+	if e.Realm == "" {
+		e.Realm = "default"
+	}
+	e.Seq = w.seq
+	w.seq++
+	e.Identifiers = w.graph.sorted(e.Identifiers)
+	res, err := w.r.Apply(w.mem, &e)
+	if err != nil {
+		w.t.Fatalf("apply %v: %v", e.Identifiers, err)
+	}
+	w.mem.apply(res.Rows)
+	w.fold(res)
+	return res
+}
+
+// fold keeps the map in both ways the world can, and compares them: identity.md section 6, invariants.
+func (w *world) fold(res *Result) {
+	w.t.Helper()
+	for i, c := range res.Changes {
+		if i > 0 && res.Changes[i-1].CustomerID >= c.CustomerID {
+			w.t.Errorf("changes out of order: %v after %v", c.CustomerID, res.Changes[i-1].CustomerID)
+		}
+		if c.Version <= w.last[c.CustomerID] {
+			w.t.Errorf("version of %s goes from %d to %d", c.CustomerID, w.last[c.CustomerID], c.Version)
+		}
+		w.last[c.CustomerID] = c.Version
+		if len(c.Added)+len(c.Removed) == 0 {
+			w.t.Errorf("change of %s changes nothing", c.CustomerID)
+		}
+		for _, k := range c.Removed {
+			if w.folded[k] == c.CustomerID {
+				delete(w.folded, k)
+			}
+		}
+		for _, k := range c.Added {
+			w.folded[k] = c.CustomerID
+		}
+	}
+	for _, r := range res.MapRows {
+		if r.CustomerID == "" {
+			if _, ok := w.rows[r.Key]; !ok {
+				w.t.Errorf("tombstone of %s, which has no row", r.Key)
+			}
+			delete(w.rows, r.Key)
+			continue
+		}
+		if w.rows[r.Key] == r {
+			w.t.Errorf("row of %s written again as it was", r.Key)
+		}
+		w.rows[r.Key] = r
+	}
+	n := 0
+	for k, r := range w.rows {
+		if r.Status == interaction.MapEnded {
+			continue
+		}
+		n++
+		if w.folded[k] != r.CustomerID {
+			w.t.Errorf("%s: changes say %s, map says %s", k, w.folded[k], r.CustomerID)
+		}
+	}
+	if n != len(w.folded) {
+		w.t.Errorf("changes name %d identifiers, the map has %d", len(w.folded), n)
+	}
+}
+
+// conflicts lists the refused edges in the store.
+func (w *world) conflicts() []string {
+	w.t.Helper()
+	var out []string
+	for _, k := range w.mem.keys(table.Components, nil) {
+		var row componentRow
+		if err := row.decode(w.mem.tables[table.Components][k]); err != nil {
+			w.t.Fatal(err)
+		}
+		name := func(i int32) string {
+			m := row.members[i]
+			return interaction.Key{Realm: string(row.realm), Namespace: string(m.namespace), Domain: string(m.domain), Value: string(m.value)}.String()
+		}
+		for _, e := range row.edges {
+			if e.refused != NotRefused {
+				out = append(out, fmt.Sprintf("%s %s %s", name(e.root), name(e.other), e.refused))
+			}
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+func (w *world) withStatus(s interaction.MapStatus) []string {
+	out := []string{}
+	for k, r := range w.rows {
+		if r.Status == s {
+			out = append(out, k)
+		}
+	}
+	sort.Strings(out)
+	return out
+}

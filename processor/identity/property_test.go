@@ -1,0 +1,354 @@
+package identity
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"kinfold/processor/interaction"
+	"kinfold/processor/table"
+)
+
+// drawRules draws rules with limits so low that few events reach them.
+func drawRules(t *rapid.T) Rules {
+	r := defaults()
+	low := func(label string, from, to int) int { return rapid.IntRange(from, to).Draw(t, label) }
+	for i := range r.Namespaces {
+		s := &r.Namespaces[i]
+		s.SharedAnchors = low("shared anchors of "+s.Name, 1, 3)
+		s.AtMost = low("at most of "+s.Name, 1, 3)
+		if s.SharedContacts != None {
+			s.SharedContacts = low("shared contacts of "+s.Name, 1, 4)
+		}
+	}
+	r.AnchorsInAll = low("anchors in all", 2, 5)
+	r.StoreCodesTied = low("store codes tied", 1, 3)
+	r.DevicesJoinKnown = rapid.Bool().Draw(t, "devices join known")
+	r.CustomerLimit = rapid.SampledFrom([]int{3, 5, 500}).Draw(t, "customer limit")
+	return r
+}
+
+var people = []string{"Ñandú-01", "João-02", "Iñaki-03", "Conceição-04", "María-05", "Zoë-06"}
+
+// drawEvidence draws an interaction of one of few people in one of few shops, at one of few times.
+func drawEvidence(t *rapid.T, g *Graph) Evidence {
+	n := rapid.IntRange(0, 4).Draw(t, "identifiers")
+	e := Evidence{
+		Realm:  rapid.SampledFrom([]string{"default", "default", "default", "otro"}).Draw(t, "realm"),
+		At:     1767225600000 + 60000*rapid.Int64Range(0, 5).Draw(t, "minute"),
+		Source: rapid.SampledFrom([]string{"caja", "web"}).Draw(t, "source"), SourceEventID: fmt.Sprint(rapid.IntRange(0, 9).Draw(t, "event")),
+	}
+	for range n {
+		s := rapid.SampledFrom(g.spaces).Draw(t, "namespace")
+		id := interaction.Identifier{
+			Namespace: s.Name, Value: rapid.SampledFrom(people).Draw(t, "value"), Verified: rapid.IntRange(0, 3).Draw(t, "verified") == 0,
+		}
+		if s.StoreScoped {
+			id.Domain = rapid.SampledFrom([]string{"S01", "S02", ""}).Draw(t, "store")
+		}
+		twice := slices.ContainsFunc(e.Identifiers, func(o interaction.Identifier) bool {
+			return o.Namespace == id.Namespace && (o.Value == id.Value && o.Domain == id.Domain || s.Class == Anchor && o.Domain == id.Domain)
+		})
+		if !twice {
+			e.Identifiers = append(e.Identifiers, id)
+		}
+	}
+	e.Identifiers = g.sorted(e.Identifiers)
+	return e
+}
+
+// compare holds a world against the oracle: map, status, refused edges, pointers and all that is stored.
+func compare(t *rapid.T, w *world, o *oracle, founded map[interaction.CustomerID]interaction.Key) {
+	want, got := map[string]interaction.CustomerID{}, map[string]interaction.CustomerID{}
+	var wantShared []string
+	for k, c := range o.customer {
+		want[k.String()] = c
+		if o.shared[k] {
+			wantShared = append(wantShared, k.String())
+		}
+		if id := o.id(k); c == id {
+			founded[id] = k
+		}
+	}
+	slices.Sort(wantShared)
+	pointers := map[string]interaction.CustomerID{}
+	for k, r := range w.rows {
+		if r.Status == interaction.MapEnded {
+			pointers[k] = r.CustomerID
+		} else {
+			got[k] = r.CustomerID
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Fatalf("map (-oracle +graph):\n%s", d)
+	}
+	if d := cmp.Diff(append([]string{}, wantShared...), w.withStatus(interaction.MapShared)); d != "" {
+		t.Fatalf("shared (-oracle +graph):\n%s", d)
+	}
+	wantPointers, wantAliases := map[string]interaction.CustomerID{}, 0
+	for id, founder := range founded {
+		if o.customer[founder] != id {
+			wantPointers[interaction.PointerKey(founder.Realm, id).String()] = o.customer[founder]
+			wantAliases++
+			row := w.mem.tables[table.Aliases][string(id)]
+			if len(row) < 27 || string(row[1:27]) != string(o.customer[founder]) {
+				t.Fatalf("alias of %s is %q, want %s", id, row, o.customer[founder])
+			}
+		}
+	}
+	if d := cmp.Diff(wantPointers, pointers); d != "" {
+		t.Fatalf("pointers (-oracle +graph):\n%s", d)
+	}
+	if n := len(w.mem.keys(table.Aliases, nil)); n != wantAliases {
+		t.Fatalf("%d aliases, want %d", n, wantAliases)
+	}
+	if d := cmp.Diff(wantState(o), readState(t, w.mem)); d != "" {
+		t.Fatalf("stored (-oracle +graph):\n%s", d)
+	}
+}
+
+// state is what the rows say, without versions and component ids: all of it follows from the evidence.
+type state struct {
+	First      map[string]int64
+	Edges      map[string]string
+	Counts     map[string]int32 // shared identifiers' count rows, members' counts
+	Anchors    map[string]int32 // of shared identifiers
+	Over       map[string]int32
+	Components []string
+}
+
+func newState() state {
+	return state{map[string]int64{}, map[string]string{}, map[string]int32{}, map[string]int32{}, map[string]int32{}, nil}
+}
+
+func edgeText(at int64, source, id string, verified bool, r Refusal) string {
+	return fmt.Sprint(at, " ", source, " ", id, " ", verified, " ", r)
+}
+
+func wantState(o *oracle) state {
+	s := newState()
+	for k, at := range o.first {
+		s.First[k.String()] = at
+		for _, n := range o.neighbours(k) {
+			if !o.shared[k] && !o.shared[n] {
+				continue // an active edge
+			}
+			switch o.class(n) {
+			case Anchor:
+				s.Counts[k.String()+" "+n.Namespace+" "+n.Domain]++
+			case Contact:
+				if o.class(k) == Anchor && !o.shared[n] || o.class(k) != Anchor && o.rank(n) < o.rank(k) {
+					s.Counts[k.String()+" "+n.Namespace+" "]++
+				}
+			}
+		}
+		if o.shared[k] {
+			s.Anchors[k.String()], s.Over[k.String()] = 0, 0
+		} else {
+			var names []string
+			for n := range o.component(k) {
+				names = append(names, n.String())
+			}
+			slices.Sort(names)
+			s.Components = append(s.Components, fmt.Sprint(names))
+		}
+	}
+	for k := range o.shared {
+		by := map[[2]string]int{}
+		for _, n := range o.neighbours(k) {
+			switch {
+			case o.class(n) == Anchor:
+				s.Anchors[k.String()]++
+				by[[2]string{n.Namespace, n.Domain}]++
+			case o.class(n) == Contact && (o.class(k) == Anchor && !o.shared[n] || o.class(k) != Anchor && o.rank(n) < o.rank(k)):
+				by[[2]string{n.Namespace, ""}]++
+			}
+		}
+		for b, n := range by {
+			limit := o.spaces[k.Namespace].SharedContacts
+			if o.spaces[b[0]].Class == Anchor {
+				limit = o.spaces[k.Namespace].SharedAnchors
+			}
+			if limit != None && n > limit {
+				s.Over[k.String()]++
+			}
+		}
+	}
+	for pair, e := range o.edges {
+		s.Edges[pair[0].String()+" "+pair[1].String()] = edgeText(e.at, e.source, e.eventID, e.verified, o.refused[pair])
+	}
+	slices.Sort(s.Components)
+	s.Components = slices.Compact(s.Components)
+	return s
+}
+
+func readState(t *rapid.T, m *memory) state {
+	s := newState()
+	check := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	home := map[string]componentID{}
+	for _, k := range m.keys(table.Identifiers, nil) {
+		key, err := interaction.ParseKeyBytes([]byte(k))
+		check(err)
+		id, own, member, err := decodeIdentifier(m.tables[table.Identifiers][k])
+		check(err)
+		if member {
+			home[key.String()] = id
+			continue
+		}
+		s.First[key.String()], s.Anchors[key.String()], s.Over[key.String()] = own.firstSeen, own.anchors, own.over
+	}
+	for _, k := range m.keys(table.Components, nil) {
+		var c componentRow
+		value := m.tables[table.Components][k]
+		check(c.decode(value))
+		var names []string
+		for _, d := range c.members {
+			name := interaction.Key{Realm: string(c.realm), Namespace: string(d.namespace), Domain: string(d.domain), Value: string(d.value)}.String()
+			names = append(names, name)
+			if string(append([]byte(nil), idBytes(home[name])...)) != k {
+				t.Fatalf("%s is a member of %x, its row says %x", name, k, home[name])
+			}
+			delete(home, name)
+			s.First[name] = d.firstSeen
+			for _, n := range d.counts {
+				s.Counts[name+" "+string(n.namespace)+" "+string(n.domain)] += n.n
+			}
+		}
+		for _, e := range c.edges {
+			s.Edges[names[e.root]+" "+names[e.other]] = edgeText(e.firstSeen, string(e.source), string(e.eventID), e.verified, e.refused)
+		}
+		slices.Sort(names)
+		s.Components = append(s.Components, fmt.Sprint(names))
+	}
+	if len(home) > 0 {
+		t.Fatalf("identifiers whose component lacks them: %v", slices.Sorted(maps.Keys(home)))
+	}
+	readEdges(t, m, &s)
+	slices.Sort(s.Components)
+	return s
+}
+
+func idBytes(id componentID) []byte { return id[:] }
+
+func readEdges(t *rapid.T, m *memory, s *state) {
+	mirrors := 0
+	for _, k := range m.keys(table.Edges, nil) {
+		value := m.tables[table.Edges][k]
+		r := reader{b: []byte(k)}
+		a, err := interaction.ParseKeyBytes(r.str())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.byte() == edgeCount {
+			n, err := decodeCount(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var space, domain string
+			fmt.Sscanf(string(r.b), "%s", &space)
+			for i, c := range string(r.b) {
+				if c == interaction.Sep {
+					space, domain = string(r.b[:i]), string(r.b[i+1:])
+				}
+			}
+			s.Counts[a.String()+" "+space+" "+domain] = n
+			continue
+		}
+		b, err := interaction.ParseKeyBytes(r.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(value) == 1 {
+			mirrors++
+			continue
+		}
+		mirrors--
+		e, err := decodeInactive(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Edges[a.String()+" "+b.String()] = edgeText(e.firstSeen, string(e.source), string(e.eventID), e.verified, NotRefused)
+	}
+	if mirrors != 0 {
+		t.Fatalf("%d inactive edges more in one direction than in the other", mirrors)
+	}
+}
+
+// TestGraphAgreesWithTheWholeEvidenceAtEveryStep compares the incremental graph with the oracle after each event.
+func TestGraphAgreesWithTheWholeEvidenceAtEveryStep(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		rules := drawRules(rt)
+		rules.ComponentLimit = rapid.SampledFrom([]int{3, 4, 6, 8, 2000}).Draw(rt, "component limit")
+		w, o := newWorld(t, rules), newOracle(rules)
+		founded := map[interaction.CustomerID]interaction.Key{}
+		for range rapid.IntRange(1, 40).Draw(rt, "events") {
+			e := drawEvidence(rt, w.graph)
+			res := w.tell(e)
+			if len(e.Identifiers) == 0 {
+				if res.Status != interaction.StatusUnidentified || res.CustomerID != "" || len(res.Rows) > 0 {
+					rt.Fatalf("nothing usable: %+v", res)
+				}
+				continue
+			}
+			capped := o.tell(e)
+			compare(rt, w, o, founded)
+			id, status, ambiguous, outcomes := o.event(e, capped)
+			if res.CustomerID != id || res.Status != status || res.Ambiguous != ambiguous || !slices.Equal(res.Outcomes, outcomes) {
+				rt.Fatalf("event %v\ngraph  %s %s %v %v\noracle %s %s %v %v", e.Identifiers,
+					res.CustomerID, res.Status, res.Ambiguous, res.Outcomes, id, status, ambiguous, outcomes)
+			}
+			if res.CustomerVersion != w.last[id] {
+				rt.Fatalf("event says version %d of %s, its last change %d", res.CustomerVersion, id, w.last[id])
+			}
+			if (res.Reject != nil) != (len(capped) > 0) {
+				rt.Fatalf("reject %v, capped %v", res.Reject, capped)
+			}
+			if len(capped) == 0 {
+				if again := w.tell(e); len(again.Rows)+len(again.Changes)+len(again.MapRows) > 0 {
+					rt.Fatalf("the same event again writes %d rows", len(again.Rows))
+				}
+			}
+			if t.Failed() {
+				rt.Fatal("see above")
+			}
+		}
+	})
+}
+
+// TestOrderAndDuplicatesDoNotMatter tells the same events in another order, some twice.
+func TestOrderAndDuplicatesDoNotMatter(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		rules := drawRules(rt)
+		a, b := newWorld(t, rules), newWorld(t, rules)
+		var events []Evidence
+		for range rapid.IntRange(1, 60).Draw(rt, "events") {
+			events = append(events, drawEvidence(rt, a.graph))
+		}
+		for _, e := range events {
+			a.tell(e)
+		}
+		for _, e := range rapid.Permutation(append(events, events[:len(events)/2]...)).Draw(rt, "order") {
+			b.tell(e)
+		}
+		if d := cmp.Diff(a.folded, b.folded); d != "" {
+			rt.Fatalf("map (-one order +the other):\n%s", d)
+		}
+		if d := cmp.Diff(readState(rt, a.mem), readState(rt, b.mem)); d != "" {
+			rt.Fatalf("stored (-one order +the other):\n%s", d)
+		}
+		if d := cmp.Diff(a.withStatus(interaction.MapShared), b.withStatus(interaction.MapShared)); d != "" {
+			rt.Fatalf("shared (-one order +the other):\n%s", d)
+		}
+		if t.Failed() {
+			rt.Fatal("see above")
+		}
+	})
+}

@@ -1,0 +1,394 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"kinfold/processor/config"
+	"kinfold/processor/kafka"
+	"kinfold/processor/state"
+	"kinfold/schemas"
+)
+
+// fetchMaxBytes bounds what one fetch of a stage brings.
+const fetchMaxBytes = 16 << 20
+
+// The names of the stages in metrics, logs and rejects.
+const (
+	ingestName  = string(config.StageIngest)
+	resolveName = string(config.StageResolve)
+)
+
+// Options are what a caller may give beside the configuration.
+type Options struct {
+	Logger *slog.Logger // nil: nothing is logged
+	// FS holds the state; nil is the operating system's file system.
+	FS state.FS
+	// Dial replaces the dialer of Kafka's connections; nil is the network.
+	Dial func(ctx context.Context, network, host string) (net.Conn, error)
+	// Ready, when set, is called once, when every stage of this process works.
+	Ready func()
+}
+
+// Processor is one process of an app. Open, Run and Close are called once each, in this order.
+type Processor struct {
+	c       *config.Config
+	options Options
+	log     *slog.Logger
+	kafka   *kafka.Config
+	metrics *metrics
+	stores  *state.Stores
+	http    *server
+
+	mu      sync.Mutex
+	workers []*worker
+}
+
+// Open takes the state directory and the HTTP address. It starts no goroutine and asks nobody on the network.
+func Open(c *config.Config, o Options) (_ *Processor, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Processor{c: c, options: o, log: o.Logger, metrics: newMetrics(Version())}
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
+	if p.kafka, err = kafkaConfig(c, o.Logger); err != nil {
+		return nil, err
+	}
+	p.kafka.Metrics, p.kafka.Dial = p.metrics.registry, o.Dial
+	p.stores, err = state.OpenStores(state.Options{
+		Dir: filepath.Join(c.StateDir, c.App), FS: o.FS, CacheBytes: int64(c.CacheBytes), Logger: o.Logger,
+	})
+	if err != nil {
+		return nil, stopState(err)
+	}
+	if p.http, err = listen(c.HTTP.Listen, p.metrics, p.health); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Close gives back what Open took. It may be called after an Open that failed, and more than once.
+func (p *Processor) Close() {
+	if p.http != nil {
+		p.http.close()
+	}
+	if p.stores != nil {
+		if err := p.stores.Close(); err != nil {
+			p.log.Error("close the state directory", "error", err)
+		}
+		p.stores = nil
+	}
+}
+
+// HTTPAddr is the address at which health and metrics are served.
+func (p *Processor) HTTPAddr() string { return p.http.listener.Addr().String() }
+
+// Run works until ctx ends, then stops in good order and returns nil; or until an error that an operator has to look at.
+func (p *Processor) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	start := func(run func() error) {
+		wg.Go(func() {
+			if err := run(); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	start(p.http.run)
+	err := p.work(ctx, start)
+	if err != nil {
+		cancel(err)
+	}
+	<-ctx.Done()
+	if p.workersDone(&wg); err == nil && !errors.Is(context.Cause(ctx), context.Canceled) {
+		err = context.Cause(ctx)
+	}
+	return err
+}
+
+// workersDone waits for the stages first, so that health and metrics answer while they stop.
+func (p *Processor) workersDone(wg *sync.WaitGroup) {
+	p.mu.Lock()
+	workers := slices.Clone(p.workers)
+	p.mu.Unlock()
+	for _, w := range workers {
+		<-w.done
+	}
+	p.http.close()
+	wg.Wait()
+	p.log.Info("stopped")
+}
+
+// work checks the cluster, makes what is missing, and starts the stages.
+func (p *Processor) work(ctx context.Context, start func(func() error)) error {
+	admin, err := kafka.NewAdmin(p.kafka)
+	if err != nil {
+		return err
+	}
+	plan, err := retried(ctx, p.log, "prepare topics", func() (*topicPlan, error) { return p.prepareTopics(ctx, admin) })
+	if err != nil {
+		admin.Close()
+		return ignoreCanceled(ctx, err)
+	}
+	framing, registry, err := p.prepareSchemas(ctx, plan)
+	if err != nil {
+		admin.Close()
+		return ignoreCanceled(ctx, err)
+	}
+	workers, err := p.makeWorkers(plan, framing, registry, admin)
+	if err != nil {
+		admin.Close()
+		return err
+	}
+	p.mu.Lock()
+	p.workers = workers
+	p.mu.Unlock()
+	var running sync.WaitGroup
+	for _, w := range workers {
+		running.Add(1)
+		start(func() error {
+			defer running.Done()
+			defer close(w.done)
+			err := w.run(ctx)
+			if ctx.Err() != nil || err != nil {
+				p.leave(admin, w)
+			}
+			return err
+		})
+	}
+	start(func() error { running.Wait(); admin.Close(); return nil })
+	start(func() error { p.watch(ctx); return nil })
+	return nil
+}
+
+// leave gives the partitions of a stage to the other processes at once.
+func (p *Processor) leave(admin *kafka.Admin, w *worker) {
+	if err := admin.Leave(context.Background(), w.options.Group, w.options.InstanceID); err != nil {
+		p.log.Warn("leave the group", "stage", w.name, "error", err)
+	}
+}
+
+// watch reports readiness when it changes, and the size of the state now and then.
+func (p *Processor) watch(ctx context.Context) {
+	const every = 250 * time.Millisecond
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	was := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		ready, detail := p.health()
+		if ready != was {
+			p.log.Info("readiness changed", "ready", ready, "stages", detail)
+			if ready && p.options.Ready != nil {
+				p.options.Ready()
+				p.options.Ready = nil
+			}
+		}
+		was = ready
+	}
+}
+
+// health says whether every stage of this process works, and for each what it does.
+func (p *Processor) health() (ready bool, detail map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	detail = map[string]string{}
+	ready = len(p.workers) > 0
+	if !ready {
+		detail["cluster"] = "waiting for Kafka"
+	}
+	for _, w := range p.workers {
+		ok, what := w.health(time.Now())
+		detail[w.name] = what
+		p.metrics.setReady(w.name, ok)
+		ready = ready && ok
+	}
+	return ready, detail
+}
+
+// prepareTopics creates what is missing, and refuses what would break a promise.
+func (p *Processor) prepareTopics(ctx context.Context, admin *kafka.Admin) (*topicPlan, error) {
+	reports, err := Topics(ctx, p.c, admin, true)
+	if err != nil {
+		return nil, err
+	}
+	var faults []string
+	plan := newTopicPlan(p.c)
+	for _, r := range reports {
+		if r.Created {
+			p.log.Info("topic created", "topic", r.Name, "partitions", r.State.Partitions)
+		}
+		for _, d := range r.Differences {
+			if d.Refuse {
+				faults = append(faults, d.String())
+			} else {
+				p.log.Warn("a topic differs from what it should be", "topic", d.Topic, "what", d.What, "is", d.Is, "want", d.Want, "risk", d.Risk)
+			}
+		}
+		if n, err := strconv.Atoi(r.State.Configs["max.message.bytes"]); err == nil {
+			plan.limits[r.Name] = n
+		}
+		if r.Name == plan.keyed {
+			plan.keyedPartitions, plan.keyedID = int(r.State.Partitions), r.State.ID
+		}
+	}
+	if len(faults) > 0 {
+		return nil, stop("kinfold topics --config FILE shows all topics; with --create it makes ours that are missing",
+			"the topics are not as they have to be:\n  %s", strings.Join(faults, "\n  "))
+	}
+	return plan, p.checkPermissions(ctx, admin, plan)
+}
+
+// checkPermissions refuses to start without a permission that the work would miss later.
+func (p *Processor) checkPermissions(ctx context.Context, admin *kafka.Admin, plan *topicPlan) error {
+	topics, groups := map[string][]string{}, map[string][]string{}
+	if p.c.Runs(config.StageIngest) {
+		for _, t := range p.c.InputTopics() {
+			topics[t] = append(topics[t], "READ")
+		}
+		topics[plan.keyed] = append(topics[plan.keyed], "WRITE")
+		topics[plan.rejects] = append(topics[plan.rejects], "WRITE")
+		groups[p.c.Group(config.StageIngest)] = []string{"READ"}
+	}
+	if p.c.Runs(config.StageResolve) {
+		topics[plan.keyed] = append(topics[plan.keyed], "READ")
+		for _, t := range []string{plan.seen, plan.identity} {
+			topics[t] = append(topics[t], "READ", "WRITE")
+		}
+		for _, t := range []string{plan.unified, plan.changes, plan.idmap, plan.rejects} {
+			topics[t] = append(topics[t], "WRITE")
+		}
+		groups[p.c.Group(config.StageResolve)] = []string{"READ"}
+	}
+	missing, err := admin.MissingPermissions(ctx, topics, groups)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	lines := make([]string, len(missing))
+	for i, m := range missing {
+		lines[i] = fmt.Sprintf("operation %s on %s", m.Operation, m.Resource)
+	}
+	return stop("grant them to the user of this process; deploy/README.md lists all that are needed",
+		"permissions are missing:\n  %s", strings.Join(lines, "\n  "))
+}
+
+// prepareSchemas registers our schemas where a registry is configured. While it does not answer, we wait.
+func (p *Processor) prepareSchemas(ctx context.Context, plan *topicPlan) (schemas.Framing, *schemas.Registry, error) {
+	if len(p.c.Registry.URLs) == 0 {
+		return schemas.SingleObject(), nil, nil
+	}
+	registry, err := openRegistry(p.c, p.log)
+	if err != nil {
+		return schemas.Framing{}, nil, err
+	}
+	framing, err := retried(ctx, p.log, "register schemas", func() (schemas.Framing, error) {
+		return registry.Register(ctx, map[schemas.Kind]string{
+			schemas.KindKeyed: plan.keyed, schemas.KindUnified: plan.unified, schemas.KindChange: plan.changes, schemas.KindMapRow: plan.idmap,
+		})
+	})
+	return framing, registry, err
+}
+
+func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, registry *schemas.Registry, admin *kafka.Admin) ([]*worker, error) {
+	instance := p.c.InstanceID
+	if instance == "" {
+		instance = p.stores.InstanceID()
+	}
+	make := func(stageName config.Stage, topics []string, st stage) *worker {
+		name := string(stageName)
+		m := p.metrics.stage(name)
+		return &worker{
+			name: name, stage: st, kafka: p.kafka, log: p.log, metrics: m, done: make(chan struct{}),
+			options: kafka.SessionOptions{
+				Group: p.c.Group(stageName), InstanceID: instance, Topics: topics,
+				TransactionTimeout: p.c.Commit.TransactionTimeout, SessionTimeout: p.c.Commit.SessionTimeout,
+				MaxMessageBytes: func(topic string) int32 { return int32(plan.limit(topic)) },
+				FetchMaxBytes:   fetchMaxBytes, HoldAssigned: stageName == config.StageResolve,
+				SkipTo: map[kafka.TopicPartition]int64{},
+			},
+			lost: lostInput{skip: p.c.OnLostInput == config.LostInputSkip, group: p.c.Group(stageName), admin: admin, log: p.log, counter: p.metrics.skipped},
+			limits: limits{
+				interval: p.c.Commit.Interval, lagInterval: p.c.Commit.LagInterval,
+				records: p.c.Commit.MaxRecords, bytes: int(p.c.Commit.MaxBytes),
+			},
+		}
+	}
+	var workers []*worker
+	if p.c.Runs(config.StageIngest) {
+		st := newIngestStage(p.c, &avroFormat{registry, p.log}, framing, plan, p.metrics)
+		workers = append(workers, make(config.StageIngest, p.c.InputTopics(), st))
+	}
+	if p.c.Runs(config.StageResolve) {
+		core, err := newResolveStep(&p.c.Identity)
+		if err != nil {
+			return nil, err
+		}
+		st := &resolveStage{
+			core: core, framing: framing, topics: plan, metrics: p.metrics, maximum: int(p.c.Commit.MaxBytes), open: map[int32]*partition{}, tally: newTally(resolveName),
+			assigns: &assigner{
+				group: p.c.Group(config.StageResolve), topics: plan, stores: p.stores, admin: admin, window: core.seen, metrics: p.metrics, log: p.log,
+				identity: state.Identity{App: p.c.App, Topic: plan.keyed, TopicID: plan.keyedID, PartitionCount: int32(plan.keyedPartitions), RulesVersion: core.rulesVersion},
+			},
+		}
+		workers = append(workers, make(config.StageResolve, []string{plan.keyed}, st))
+	}
+	return workers, nil
+}
+
+// retried repeats what Kafka or the registry did not answer, until ctx ends or an error stops the process.
+func retried[T any](ctx context.Context, log *slog.Logger, what string, try func() (T, error)) (T, error) {
+	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		v, err := try()
+		if err == nil || isStop(err) || ctx.Err() != nil {
+			return v, err
+		}
+		log.Warn(what+": no answer yet; trying again", "error", err, "backoff", backoff)
+		select {
+		case <-ctx.Done():
+			return v, ctx.Err()
+		case <-time.After(backoff):
+		}
+	}
+}
+
+func ignoreCanceled(ctx context.Context, err error) error {
+	if ctx.Err() != nil && !isStop(err) {
+		return nil
+	}
+	return err
+}
+
+// CheckTopics is what `kinfold topics` shows.
+func CheckTopics(ctx context.Context, c *config.Config, create bool) ([]TopicReport, error) {
+	k, err := kafkaConfig(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	admin, err := kafka.NewAdmin(k)
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close()
+	if err := admin.Ping(ctx); err != nil {
+		return nil, fmt.Errorf("no broker of %s answers: %w", strings.Join(c.Kafka.Brokers, ", "), err)
+	}
+	return Topics(ctx, c, admin, create)
+}

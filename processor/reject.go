@@ -1,0 +1,89 @@
+package processor
+
+import (
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"kinfold/processor/config"
+	"kinfold/processor/interaction"
+	"kinfold/processor/kafka"
+)
+
+const (
+	// maxDetail bounds the header reject.detail, in bytes.
+	maxDetail = 1 << 10
+	// recordOverhead is what a record takes on the wire beside key, value and headers, its batch included.
+	recordOverhead = 128
+	// headerOverhead is what a header takes beside key and value.
+	headerOverhead = 10
+)
+
+// rejectRecord parks a record: original key, value and headers untouched, with what happened in further headers.
+func rejectRecord(a *arena, topic string, r *kafka.Record, stage string, reject *interaction.Reject) *kafka.Record {
+	out := a.record(topic)
+	out.Key, out.Value = r.Key, r.Value
+	out.Headers = make([]kafka.Header, 0, len(r.Headers)+7)
+	out.Headers = append(out.Headers, r.Headers...)
+	add := func(key, value string) {
+		out.Headers = append(out.Headers, kafka.Header{Key: key, Value: []byte(value)})
+	}
+	add("reject.reason", string(reject.Reason))
+	add("reject.detail", shortened(reject.Detail, maxDetail))
+	add("reject.stage", stage)
+	add("reject.topic", r.Topic)
+	add("reject.partition", itoa(r.Partition))
+	add("reject.offset", strconv.FormatInt(r.Offset, 10))
+	add("reject.timestamp", strconv.FormatInt(r.Timestamp.UnixMilli(), 10))
+	return out
+}
+
+// shortened cuts text to at most limit bytes, between characters.
+func shortened(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
+}
+
+// topicPlan is what the stages know of the topics that they write.
+type topicPlan struct {
+	keyed, seen, identity            string // ours
+	unified, changes, idmap, rejects string // public
+	keyedPartitions                  int
+	limits                           map[string]int // max.message.bytes by topic
+}
+
+func newTopicPlan(c *config.Config) *topicPlan {
+	return &topicPlan{
+		keyed: c.KeyedTopic(), seen: c.SeenChangelog(), identity: c.IdentityChangelog(),
+		unified: c.Topics.UnifiedCustomerEvents, changes: c.Topics.IdentityChanges, idmap: c.Topics.IdentityMap, rejects: c.Topics.Rejects,
+		limits: map[string]int{},
+	}
+}
+
+// limit is the largest record that a topic takes, in bytes on the wire.
+func (p *topicPlan) limit(topic string) int {
+	if n, ok := p.limits[topic]; ok {
+		return n
+	}
+	return kafkaMaxMessageBytes
+}
+
+// tooLarge says why a record does not fit its topic; nil where it does.
+func (p *topicPlan) tooLarge(r *kafka.Record) *interaction.Reject {
+	size := recordOverhead + len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		size += headerOverhead + len(h.Key) + len(h.Value)
+	}
+	if limit := p.limit(r.Topic); size > limit {
+		return &interaction.Reject{
+			Reason: interaction.ReasonTooLarge,
+			Detail: fmt.Sprintf("a record of %d bytes for topic %s exceeds its max.message.bytes of %d", size, r.Topic, limit),
+		}
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package processor
+
+import (
+	"kinfold/processor/identity"
+	"kinfold/processor/interaction"
+	"kinfold/processor/normalize"
+)
+
+// tally counts what one transaction does. It becomes part of the metrics when the transaction is known to be committed, and
+// is forgotten with it otherwise: the figures are exact, recoveries or not.
+type tally struct {
+	stage       string
+	in, out     map[string]int // records by topic
+	verdicts    [3]int         // records by verdict
+	rejects     map[interaction.Reason]int
+	identifiers [interaction.OutcomeInvalid + 1]int // of unified events
+	graph       identity.Tallies
+	normalizer  normalize.Tallies
+}
+
+func newTally(stage string) *tally {
+	return &tally{stage: stage, in: map[string]int{}, out: map[string]int{}, rejects: map[interaction.Reason]int{}}
+}
+
+func (t *tally) reject(reason interaction.Reason, topic string) {
+	t.rejects[reason]++
+	t.out[topic]++
+}
+
+func (t *tally) reset() {
+	clear(t.in)
+	clear(t.out)
+	clear(t.rejects)
+	*t = tally{stage: t.stage, in: t.in, out: t.out, rejects: t.rejects}
+}
+
+// Totals are the committed figures of this process since it started.
+type Totals struct {
+	Accepted  int64 // input records that became keyed interactions
+	Parked    int64 // input records that were rejected before that
+	Events    int64 // unified events
+	Duplicate int64
+	Rejected  int64 // keyed interactions that became no event
+}
+
+// commit adds the tally to the metrics and begins anew.
+func (m *metrics) commit(t *tally) {
+	for topic, n := range t.in {
+		m.recordsIn.WithLabelValues(t.stage, topic).Add(float64(n))
+	}
+	for topic, n := range t.out {
+		m.recordsOut.WithLabelValues(topic).Add(float64(n))
+	}
+	for v, n := range t.verdicts {
+		m.outcomes.WithLabelValues(t.stage, verdict(v).String()).Add(float64(n))
+	}
+	for reason, n := range t.rejects {
+		m.rejects.WithLabelValues(t.stage, string(reason)).Add(float64(n))
+	}
+	for outcome, n := range t.identifiers {
+		if outcome != int(interaction.OutcomeNone) {
+			m.identifiers.WithLabelValues(interaction.Outcome(outcome).String()).Add(float64(n))
+		}
+	}
+	for rule, n := range t.normalizer.Blocked {
+		if n > 0 {
+			m.blocked.WithLabelValues(normalize.BlockRule(rule).String()).Add(float64(n))
+		}
+	}
+	m.empty.Add(float64(t.normalizer.Empty))
+	m.duplicates.Add(float64(t.verdicts[verdictDuplicate]))
+	m.created.Add(float64(t.graph.Created))
+	m.ended.Add(float64(t.graph.Ended))
+	m.merges.Add(float64(t.graph.Merges))
+	m.splits.Add(float64(t.graph.Splits))
+	m.total(t)
+	t.reset()
+}
+
+func (m *metrics) total(t *tally) {
+	m.totalsMu.Lock()
+	defer m.totalsMu.Unlock()
+	if t.stage == ingestName {
+		m.totals.Accepted += int64(t.verdicts[verdictEvent])
+		m.totals.Parked += int64(t.verdicts[verdictReject])
+		return
+	}
+	m.totals.Events += int64(t.verdicts[verdictEvent])
+	m.totals.Duplicate += int64(t.verdicts[verdictDuplicate])
+	m.totals.Rejected += int64(t.verdicts[verdictReject])
+}
+
+// Totals returns what this process has committed since it started.
+func (p *Processor) Totals() Totals {
+	p.metrics.totalsMu.Lock()
+	defer p.metrics.totalsMu.Unlock()
+	return p.metrics.totals
+}
+
+// addGraph sums the graph's tallies.
+func (t *tally) addGraph(g identity.Tallies) {
+	t.graph.Created += g.Created
+	t.graph.Ended += g.Ended
+	t.graph.Merges += g.Merges
+	t.graph.Splits += g.Splits
+	t.graph.Shared += g.Shared
+	t.graph.Unshared += g.Unshared
+	t.graph.Oversized += g.Oversized
+}
