@@ -18,11 +18,7 @@ type avroFormat struct {
 }
 
 func (a *avroFormat) decode(value []byte, _ int64, dst *interaction.Interaction) *interaction.Reject {
-	f, reject := schemas.Split(value)
-	if reject != nil {
-		return reject
-	}
-	return f.Interaction(a.registry, dst)
+	return schemas.DecodeFramed(value, a.registry, dst)
 }
 
 // learn makes sure that the schema of a value is known, or known to be unknown. With a ctx that is over it does not wait.

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"kinfold/processor/interaction"
@@ -86,9 +84,7 @@ func newDryRun(rules *normalize.Rules, dir string) (*dryRun, error) {
 	if d.resolve, err = newResolveStep(rules); err != nil {
 		return nil, err
 	}
-	if d.ingest, err = newIngestStep(rules, nil); err != nil {
-		return nil, err
-	}
+	d.ingest = newIngestStep(rules, nil)
 	if d.out, err = openJSONOutputs(dir); err != nil {
 		return nil, err
 	}

@@ -54,6 +54,7 @@ type topicPlan struct {
 	keyed, seen, identity            string // ours
 	unified, changes, idmap, rejects string // public
 	keyedPartitions                  int
+	keyedID                          [16]byte
 	limits                           map[string]int // max.message.bytes by topic
 }
 

@@ -87,12 +87,8 @@ func (s *resolveStage) step(ctx context.Context, session *kafka.Session, r *kafk
 			break
 		}
 	}
-	if err := p.overlay.Put(s.outcome.rows); err != nil {
-		return stopState(err)
-	}
-	if err := p.overlay.Put(s.outcome.seen); err != nil {
-		return stopState(err)
-	}
+	p.overlay.Put(s.outcome.rows)
+	p.overlay.Put(s.outcome.seen)
 	p.keepSeen(s.outcome.seen)
 	for _, out := range s.out {
 		session.Produce(ctx, out)

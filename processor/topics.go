@@ -142,11 +142,9 @@ func Topics(ctx context.Context, c *config.Config, admin *kafka.Admin, create bo
 			if r.Created, err = admin.Create(ctx, spec); err != nil {
 				return reports, err
 			}
-			again, err := admin.Describe(ctx, spec.Name)
-			if err != nil {
+			if r.State, err = awaitTopic(ctx, admin, spec.Name); err != nil {
 				return reports, err
 			}
-			r.State = again[spec.Name]
 		case !r.State.Exists:
 			r.Differences = []kafka.Difference{{Topic: spec.Name, What: "the topic", Is: "missing", Want: "there", Risk: "kinfold run creates it, as does kinfold topics --create", Refuse: true}}
 		default:
@@ -155,6 +153,21 @@ func Topics(ctx context.Context, c *config.Config, admin *kafka.Admin, create bo
 		reports = append(reports, r)
 	}
 	return reports, nil
+}
+
+// awaitTopic waits until the brokers know of a topic that was just created: they hear of it one after the other.
+func awaitTopic(ctx context.Context, admin *kafka.Admin, name string) (kafka.TopicState, error) {
+	for backoff := 10 * time.Millisecond; ; backoff = min(2*backoff, time.Second) {
+		states, err := admin.Describe(ctx, name)
+		if err != nil || states[name].Partitions > 0 {
+			return states[name], err
+		}
+		select {
+		case <-ctx.Done():
+			return kafka.TopicState{}, fmt.Errorf("wait for topic %s: %w", name, ctx.Err())
+		case <-time.After(backoff):
+		}
+	}
 }
 
 // compare adds what a different number of partitions means for the topic.

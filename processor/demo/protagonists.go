@@ -46,37 +46,54 @@ const (
 // play adds the fixed scripts. Their events lie days apart, so that they are handled in the order in which they happen
 // even where topics are read at different speed.
 func (g *generator) play() {
+	g.ana()
+	g.joao()
+}
+
+// ana shops in two branches, in the web shop and with the app, each of which gives her a code of its own.
+func (g *generator) ana() {
 	ana := map[string]string{"first_name": "Ana", "last_name": "Núñez"}
 	lamp := &order{Currency: "ARS", Total: "86400.00", Lines: []line{{"LAM-014", "Lámpara de mesa Ñandú", "1", "86400.00"}}}
-	mug := &order{Currency: "UYU", Total: "3050.00", Lines: []line{{"MAT-001", "Mate de calabaza", "1", "525.00"}, {"TER-100", "Termo de acero 1 l", "1", "2525.00"}}}
+	mug := &order{Currency: "UYU", Total: "3050.00", Lines: []line{{"MAT-001", "Mate de calabaza", "1", "525.00"},
+		{"TER-100", "Termo de acero 1 l", "1", "2525.00"}}}
 	rug := &order{Currency: "UYU", Total: "2750.00", Lines: []line{{"MAN-007", "Manta de alpaca", "1", "2750.00"}}}
 	pan := &order{Currency: "ARS", Total: "66600.00", Lines: []line{{"SAR-026", "Sartén de hierro 26 cm", "1", "66600.00"}}}
 	web := &order{Currency: "ARS", Total: "52200.00", Lines: []line{{"ALM-045", "Almohadón de algodón", "2", "26100.00"}}}
 	laptop := identifier{"anonymous_id", anaLaptop, false}
 
-	g.act(1, "11:20", TopicTills, StoreBuenosAires, event{Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StoreBuenosAires, UserID: anaCode + "   ",
+	g.act(1, "11:20", TopicTills, StoreBuenosAires, event{
+		Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StoreBuenosAires, UserID: anaCode + "   ",
 		Identifiers: []identifier{{"member_id", anaCard, true}, {"document", anaDocument, false}}, Order: lamp, Traits: ana})
 	g.act(3, "21:40", TopicWeb, anaLaptop, event{Source: "web", Channel: "web", Type: "page.viewed", StoreCode: StoreWeb,
 		Identifiers: []identifier{laptop}, Properties: map[string]string{"page": "/textiles"}})
 	g.act(4, "22:05", TopicWeb, anaLaptop, event{Source: "web", Channel: "web", Type: "product.viewed", StoreCode: StoreWeb,
 		Identifiers: []identifier{laptop}, Properties: map[string]string{"page": "/textiles/MAN-007", "product": "Manta de alpaca"}})
-	g.act(7, "08:15", TopicApp, anaHandset, event{Source: "app", Channel: "mobile_app", Type: "customer.logged_in", StoreCode: StoreApp, UserID: anaApp,
+	g.act(7, "08:15", TopicApp, anaHandset, event{
+		Source: "app", Channel: "mobile_app", Type: "customer.logged_in", StoreCode: StoreApp, UserID: anaApp,
 		Identifiers: []identifier{{"email", anaEmail, true}, {"device_id", anaHandset, false}}, Traits: ana})
 	g.act(10, "09:03", TopicMailings, anaEmail, event{Source: "mailing", Channel: "email", Type: "email.opened",
 		Identifiers: []identifier{{"email", anaEmail, false}}, Properties: map[string]string{"campaign": "Liquidación de mantas"}})
 	g.act(12, "20:31", TopicMailings, anaEmail, event{Source: "mailing", Channel: "email", Type: "email.clicked",
 		Identifiers: []identifier{{"email", anaEmail, false}, laptop}, Properties: map[string]string{"campaign": "Liquidación de mantas"}})
-	g.act(15, "17:48", TopicTills, StoreMontevideo, event{Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StoreMontevideo, UserID: anaAway,
+	g.act(15, "17:48", TopicTills, StoreMontevideo, event{
+		Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StoreMontevideo, UserID: anaAway,
 		Identifiers: []identifier{{"phone", anaPhone, false}}, Order: mug})
-	g.act(18, "18:22", TopicTills, StoreMontevideo, event{Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StoreMontevideo, UserID: anaAway,
+	g.act(18, "18:22", TopicTills, StoreMontevideo, event{
+		Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StoreMontevideo, UserID: anaAway,
 		Identifiers: []identifier{{"email", "Ana.Nunez@Correo.example", false}}, Order: rug, Traits: ana})
-	g.act(22, "12:10", TopicTills, StoreBuenosAires, event{Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StoreBuenosAires, UserID: anaCode,
+	g.act(22, "12:10", TopicTills, StoreBuenosAires, event{
+		Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StoreBuenosAires, UserID: anaCode,
 		Identifiers: []identifier{{"phone", anaPhoneAt, false}}, Order: pan})
-	g.act(25, "21:15", TopicWeb, anaLaptop, event{Source: "web", Channel: "ecommerce", Type: "order.placed", StoreCode: StoreWeb, UserID: anaEmail,
+	g.act(25, "21:15", TopicWeb, anaLaptop, event{
+		Source: "web", Channel: "ecommerce", Type: "order.placed", StoreCode: StoreWeb, UserID: anaEmail,
 		Identifiers: []identifier{laptop}, Order: web, Traits: ana})
 	g.act(27, "08:40", TopicApp, anaHandset, event{Source: "app", Channel: "mobile_app", Type: "app.opened", StoreCode: StoreApp,
 		Identifiers: []identifier{{"device_id", anaHandset, false}}})
 
+}
+
+// joao is known to the web shop by his address, which he changes, and to the till by his code.
+func (g *generator) joao() {
 	joao := map[string]string{"first_name": "João", "last_name": "Conceição"}
 	jug := &order{Currency: "BRL", Total: "133.00", Lines: []line{{"JAR-003", "Jarra de cerâmica", "1", "133.00"}}}
 	cups := &order{Currency: "BRL", Total: "157.50", Lines: []line{{"TAZ-006", "Jogo de xícaras, 6 peças", "1", "157.50"}}}
@@ -84,20 +101,31 @@ func (g *generator) play() {
 	flask := &order{Currency: "BRL", Total: "217.00", Lines: []line{{"TER-100", "Garrafa térmica de aço 1 l", "1", "217.00"}}}
 	cushion := &order{Currency: "BRL", Total: "203.00", Lines: []line{{"ALM-045", "Almofada de algodão", "2", "101.50"}}}
 
-	g.act(2, "19:12", TopicWeb, joaoLaptop, event{Source: "web", Channel: "ecommerce", Type: "order.placed", StoreCode: StoreWeb, UserID: joaoEmail, Order: jug, Traits: joao})
+	g.act(2, "19:12", TopicWeb, joaoLaptop, event{
+		Source: "web", Channel: "ecommerce", Type: "order.placed", StoreCode: StoreWeb, UserID: joaoEmail, Order: jug, Traits: joao,
+	})
 	g.act(5, "07:55", TopicMailings, joaoEmail, event{Source: "mailing", Channel: "email", Type: "email.opened",
 		Identifiers: []identifier{{"email", joaoEmail, false}}, Properties: map[string]string{"campaign": "Coleção São João"}})
-	g.act(8, "15:30", TopicTills, StorePortoAlegre, event{Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StorePortoAlegre, UserID: json.Number(joaoCode + ".0"),
+	g.act(8, "15:30", TopicTills, StorePortoAlegre, event{
+		Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StorePortoAlegre, UserID: json.Number(joaoCode + ".0"),
 		Identifiers: []identifier{{"document", joaoDocument, false}}, Order: cups})
-	g.act(11, "22:47", TopicWeb, joaoLaptop, event{Source: "web", Channel: "web", Type: "customer.updated", StoreCode: StoreWeb, UserID: joaoNewEmail, Traits: joao})
-	g.act(14, "20:05", TopicWeb, joaoLaptop, event{Source: "web", Channel: "ecommerce", Type: "order.placed", StoreCode: StoreWeb, UserID: joaoNewEmail, Order: mirror, Traits: joao})
-	g.act(19, "10:44", TopicTills, StorePortoAlegre, event{Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StorePortoAlegre, UserID: joaoCode,
+	g.act(11, "22:47", TopicWeb, joaoLaptop, event{
+		Source: "web", Channel: "web", Type: "customer.updated", StoreCode: StoreWeb, UserID: joaoNewEmail, Traits: joao,
+	})
+	g.act(14, "20:05", TopicWeb, joaoLaptop, event{
+		Source: "web", Channel: "ecommerce", Type: "order.placed", StoreCode: StoreWeb, UserID: joaoNewEmail, Order: mirror, Traits: joao,
+	})
+	g.act(19, "10:44", TopicTills, StorePortoAlegre, event{
+		Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: StorePortoAlegre, UserID: joaoCode,
 		Identifiers: []identifier{{"email", "JOAO.CONCEICAO@correio.example", false}}, Order: flask, Traits: joao})
-	g.act(23, "16:18", TopicTills, StorePortoAlegre, event{Source: "pos", Channel: "pos", Type: "customer.updated", StoreCode: StorePortoAlegre, UserID: joaoCode,
+	g.act(23, "16:18", TopicTills, StorePortoAlegre, event{
+		Source: "pos", Channel: "pos", Type: "customer.updated", StoreCode: StorePortoAlegre, UserID: joaoCode,
 		Identifiers: []identifier{{"email", joaoNewEmail, false}, {"phone", joaoPhoneAt, false}}, Traits: joao})
-	g.act(26, "13:02", TopicApp, joaoHandset, event{Source: "app", Channel: "mobile_app", Type: "customer.logged_in", StoreCode: StoreApp, UserID: joaoApp,
+	g.act(26, "13:02", TopicApp, joaoHandset, event{
+		Source: "app", Channel: "mobile_app", Type: "customer.logged_in", StoreCode: StoreApp, UserID: joaoApp,
 		Identifiers: []identifier{{"email", joaoNewEmail, true}, {"phone", joaoPhone, true}, {"device_id", joaoHandset, false}}, Traits: joao})
-	g.act(28, "19:30", TopicWeb, joaoLaptop, event{Source: "web", Channel: "ecommerce", Type: "order.placed", StoreCode: StoreWeb, UserID: joaoNewEmail,
+	g.act(28, "19:30", TopicWeb, joaoLaptop, event{
+		Source: "web", Channel: "ecommerce", Type: "order.placed", StoreCode: StoreWeb, UserID: joaoNewEmail,
 		Identifiers: []identifier{{"phone", joaoPhone, false}}, Order: cushion, Traits: joao})
 }
 

@@ -8,7 +8,7 @@ import (
 	"kinfold/processor/interaction"
 )
 
-// Seen is what was read back from the output topics. Fill it with Event, Change, MapRow and Reject in any order across
+// Seen is what was read back from the output topics. Set In and Duplicates, fill it with Event, Change, MapRow and Reject in any order across
 // topics (the records of one customer, and of one identifier, in theirs) and then ask for Summary and Stories.
 // The zero value is ready. It is not for concurrent use.
 type Seen struct {
@@ -59,7 +59,7 @@ type seenIdentifier struct {
 
 // known names an identifier as events show it: they carry no domain, and only that of a customer code is told by
 // the event's StoreCode.
-type known struct{ namespace, store, value string }
+type known struct{ realm, namespace, store, value string }
 
 type mapped struct {
 	customer interaction.CustomerID
@@ -72,7 +72,8 @@ type parked struct {
 	topics map[string]bool
 }
 
-// Event takes in a record of unified-customer-events, with what its payload says.
+// Event takes in a record of unified-customer-events, with what its payload says. The domains of its identifiers, its
+// payload and its hashes may be missing: the topic has no domains.
 func (s *Seen) Event(u *interaction.Unified, d Details) {
 	k := u.Keyed
 	e := seenEvent{
@@ -89,7 +90,7 @@ func (s *Seen) Event(u *interaction.Unified, d Details) {
 		if id.Namespace == "user" {
 			store = cmp.Or(id.Domain, k.StoreCode)
 		}
-		e.ids[i] = seenIdentifier{known{s.text(id.Namespace), s.text(store), s.text(id.Value)}, id.Verified, id.Outcome}
+		e.ids[i] = seenIdentifier{known{s.text(k.Realm), s.text(id.Namespace), s.text(store), s.text(id.Value)}, id.Verified, id.Outcome}
 	}
 	s.events = append(s.events, e)
 }
@@ -97,7 +98,8 @@ func (s *Seen) Event(u *interaction.Unified, d Details) {
 // Change takes in a record of identity-changes.
 func (s *Seen) Change(c interaction.Change) { s.changes = append(s.changes, c) }
 
-// MapRow takes in a record of identity-map, tombstones included.
+// MapRow takes in a record of identity-map, tombstones included. Who is whose at the end comes from here.
+// The error says that the key is none.
 func (s *Seen) MapRow(r interaction.MapRow) error {
 	key, err := interaction.ParseKey(r.Key)
 	if err != nil {
@@ -122,7 +124,7 @@ func (s *Seen) MapRow(r interaction.MapRow) error {
 	return nil
 }
 
-// Reject takes in a record of rejects, by its headers.
+// Reject takes in a record of rejects, by its headers reject.reason, reject.detail and reject.topic.
 func (s *Seen) Reject(reason interaction.Reason, detail, topic string) {
 	if s.rejects == nil {
 		s.rejects, s.parkedIn = map[interaction.Reason]*parked{}, map[string]int64{}
@@ -156,7 +158,7 @@ func (s *Seen) text(t string) string {
 }
 
 func knownOf(k interaction.Key) known {
-	n := known{namespace: k.Namespace, value: k.Value}
+	n := known{realm: k.Realm, namespace: k.Namespace, value: k.Value}
 	if k.Namespace == "user" {
 		n.store = k.Domain
 	}
@@ -196,7 +198,8 @@ func compareKnown(a, b known) int {
 		}
 		return len(spaceOrder)
 	}
-	return cmp.Or(rank(a)-rank(b), strings.Compare(a.namespace, b.namespace), strings.Compare(a.store, b.store), strings.Compare(a.value, b.value))
+	return cmp.Or(rank(a)-rank(b), strings.Compare(a.namespace, b.namespace), strings.Compare(a.store, b.store),
+		strings.Compare(a.value, b.value), strings.Compare(a.realm, b.realm))
 }
 
 // members lists the identifiers of a customer at the end.

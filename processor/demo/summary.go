@@ -201,7 +201,8 @@ func (s *Seen) sharedIdentifiers(p *page) {
 		return cmp.Or(cmp.Compare(b.events, a.events), compareKnown(a.known, b.known))
 	})
 	p.title("Kept from gluing people together")
-	s.paragraph(p, fmt.Sprintf("Identifiers of too many people to say who somebody is: %s. They stay on their events, and join nobody.", count(int64(len(list)))))
+	s.paragraph(p, fmt.Sprintf("Identifiers of too many people to say who somebody is: %s. They stay on their events, and join nobody.",
+		count(int64(len(list)))))
 	for i, u := range list {
 		if i == maxSharedShown {
 			p.line("  %s", p.paint(dim, fmt.Sprintf("and %s more, such as browsers and addresses of families", count(int64(len(list)-i)))))
@@ -212,7 +213,8 @@ func (s *Seen) sharedIdentifiers(p *page) {
 			label = l + ": " + label
 		}
 		p.line("  %s  %s", p.paint(bold, right(count(int64(u.events)), 8)), clip(label, columns-12))
-		p.line("%s%s", strings.Repeat(" ", 12), p.paint(dim, fmt.Sprintf("%s carried it, of %s who stay apart", counted(u.events, "event", "events"), counted(len(u.people), "customer", "customers"))))
+		note := fmt.Sprintf("%s carried it, of %s who stay apart", counted(u.events, "event", "events"), counted(len(u.people), "customer", "customers"))
+		p.line("%s%s", strings.Repeat(" ", 12), p.paint(dim, note))
 	}
 }
 

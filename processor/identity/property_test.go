@@ -289,7 +289,7 @@ func TestGraphAgreesWithTheWholeEvidenceAtEveryStep(t *testing.T) {
 		rules.ComponentLimit = rapid.SampledFrom([]int{3, 4, 6, 8, 2000}).Draw(rt, "component limit")
 		w, o := newWorld(t, rules), newOracle(rules)
 		founded := map[interaction.CustomerID]interaction.Key{}
-		for range rapid.IntRange(1, 40).Draw(rt, "events") {
+		for range rapid.IntRange(1, 30).Draw(rt, "events") {
 			e := drawEvidence(rt, w.graph)
 			res := w.tell(e)
 			if len(e.Identifiers) == 0 {
@@ -329,7 +329,7 @@ func TestOrderAndDuplicatesDoNotMatter(t *testing.T) {
 		rules := drawRules(rt)
 		a, b := newWorld(t, rules), newWorld(t, rules)
 		var events []Evidence
-		for range rapid.IntRange(1, 60).Draw(rt, "events") {
+		for range rapid.IntRange(1, 40).Draw(rt, "events") {
 			events = append(events, drawEvidence(rt, a.graph))
 		}
 		for _, e := range events {

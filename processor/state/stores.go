@@ -45,9 +45,11 @@ const (
 
 // Options are the settings of OpenStores.
 type Options struct {
-	Dir           string       // directory of the app, <state_dir>/<app>; made where it is missing
-	FS            FS           // nil: the operating system's, watched for slow writes
-	CacheBytes    int64        // block cache of the process; 0: DefaultCacheBytes
+	Dir string // directory of the app, <state_dir>/<app>; made where it is missing
+	FS  FS     // nil: the operating system's, watched for slow writes
+	// CacheBytes is the block cache of the process; 0: DefaultCacheBytes. It should hold the Bloom filters, 1.25 bytes
+	// for each row and of the seen table above all: a filter that is not there is read for each lookup.
+	CacheBytes    int64
 	MemTableBytes int64        // memtable of each store; 0: DefaultMemTableBytes
 	RestoreBytes  int64        // memory of a full restore; 0: DefaultRestoreBytes
 	OpenFiles     int          // tables held open by the process; 0: DefaultOpenFiles

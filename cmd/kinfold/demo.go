@@ -1,0 +1,405 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kinfold/processor"
+	"kinfold/processor/config"
+	"kinfold/processor/demo"
+	"kinfold/processor/interaction"
+	"kinfold/processor/kafka"
+	"kinfold/processor/kafka/embedded"
+	"kinfold/processor/state"
+	"kinfold/schemas"
+)
+
+const (
+	demoApp        = "demo"
+	demoInputTopic = "interactions" // of --input
+	demoPartitions = 4
+	// demoEvery is the time between two lines of progress.
+	demoEvery = 250 * time.Millisecond
+)
+
+type demoOptions struct {
+	seed    uint64
+	size    int
+	input   string
+	keep    bool
+	noColor bool
+}
+
+func demoCommand() *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Watch a small retailer's interactions become unified customer events",
+		Long: `Starts a Kafka broker inside this process, fills it with the interactions of a small retailer (three branches with UserIds of
+their own, web shop, app, mailings, and all the dirt that real data has), runs the very code of "kinfold run" on it, and
+tells what became of them: in figures, and as the story of two customers. Nothing is installed and nothing is left behind.
+
+With --input, your own interactions take the retailer's place: one plain JSON interaction a line, as for dry-run.`,
+		Example: `  kinfold demo
+  kinfold demo --seed 7 --keep
+  kinfold demo --input interactions.jsonl`,
+		Args: exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, o) },
+	}
+	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "another `NUMBER` is another retailer")
+	cmd.Flags().IntVar(&o.size, "size", 20_000, "`NUMBER` of interactions of the retailer")
+	cmd.Flags().StringVarP(&o.input, "input", "i", "", "`FILE` of your own interactions, one JSON object a line")
+	cmd.Flags().BoolVar(&o.keep, "keep", false, "stay up afterwards, with the broker, the topics and the metrics, until Ctrl-C")
+	cmd.Flags().BoolVar(&o.noColor, "no-color", false, "plain text, also on a terminal")
+	return cmd
+}
+
+func runDemo(cmd *cobra.Command, o demoOptions) error {
+	out := cmd.OutOrStdout()
+	terminal := isTerminal(out)
+	d := &demoRun{out: out, terminal: terminal, colour: terminal && !o.noColor && os.Getenv("NO_COLOR") == "", began: time.Now()}
+	broker, err := embedded.Start(embedded.Options{})
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+	d.kafka = &kafka.Config{Brokers: broker.Addrs(), ClientID: "demo"}
+	records, err := demoRecords(o)
+	if err != nil {
+		return err
+	}
+	c := demoConfig(d.kafka.Brokers, o.input != "")
+	if err := d.fill(cmd.Context(), c, records); err != nil {
+		return err
+	}
+	p, err := processor.Open(c, processor.Options{FS: state.NewMemoryFS()})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	if err := d.watch(ctx, c, p, ended); err != nil {
+		return err
+	}
+	if err := d.tell(o.input != ""); err != nil {
+		return err
+	}
+	if o.keep && cmd.Context().Err() == nil {
+		fmt.Fprintf(out, "\nStill up until Ctrl-C: Kafka at %s, metrics at http://%s/metrics\n", d.kafka.Brokers[0], p.HTTPAddr())
+		<-cmd.Context().Done()
+	}
+	cancel()
+	return <-ended
+}
+
+// demoConfig is the configuration of `kinfold run` for the embedded broker.
+func demoConfig(brokers []string, own bool) *config.Config {
+	c := config.Default()
+	c.App, c.StateDir = demoApp, "/demo"
+	c.Kafka.Brokers = brokers
+	c.HTTP.Listen = "127.0.0.1:0"
+	c.Topics.Partitions = demoPartitions
+	topics := demo.Topics
+	if own {
+		topics = []string{demoInputTopic}
+	} else {
+		c.Identity.Regions, c.Identity.Countries = demo.Regions, demo.Countries
+	}
+	c.Sources = []config.Source{{Topics: topics, Format: config.FormatJSON}}
+	return c
+}
+
+// demoRecords are the retailer's, or the lines of the user's file.
+func demoRecords(o demoOptions) ([]demo.Record, error) {
+	if o.input == "" {
+		return demo.Retailer(o.seed, o.size, time.Now()), nil
+	}
+	f, err := os.Open(o.input)
+	if err != nil {
+		return nil, fmt.Errorf("open the input: %w", err)
+	}
+	defer f.Close()
+	var records []demo.Record
+	r := bufio.NewReader(f)
+	for {
+		line, err := r.ReadBytes('\n')
+		if trimmed := trimLine(line); len(trimmed) > 0 {
+			records = append(records, demo.Record{Topic: demoInputTopic, Value: trimmed, Time: time.Now()})
+		}
+		if err == io.EOF {
+			return records, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the input: %w", err)
+		}
+	}
+}
+
+func trimLine(line []byte) []byte {
+	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r' || line[len(line)-1] == ' ') {
+		line = line[:len(line)-1]
+	}
+	return line
+}
+
+// demoRun is one run of the demo: it fills the inputs, reads the outputs back, and tells.
+type demoRun struct {
+	out              io.Writer
+	terminal, colour bool
+	kafka            *kafka.Config
+	began            time.Time
+	total            int64
+
+	mu     sync.Mutex
+	seen   demo.Seen
+	events int64
+	parked int64 // rejects that stand for an interaction which became no event
+}
+
+func (d *demoRun) fill(ctx context.Context, c *config.Config, records []demo.Record) error {
+	admin, err := kafka.NewAdmin(d.kafka)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	for _, topic := range c.InputTopics() {
+		if _, err := admin.Create(ctx, kafka.TopicSpec{Name: topic, Partitions: demoPartitions, Replication: -1}); err != nil {
+			return err
+		}
+	}
+	producer, err := kafka.NewProducer(d.kafka)
+	if err != nil {
+		return err
+	}
+	defer producer.Close()
+	d.seen.In = map[string]int64{}
+	for _, r := range records {
+		rec := &kafka.Record{Topic: r.Topic, Partition: kafka.Unassigned, Key: r.Key, Value: r.Value, Timestamp: r.Time}
+		for _, h := range r.Headers {
+			rec.Headers = append(rec.Headers, kafka.Header{Key: h.Key, Value: h.Value})
+		}
+		producer.Produce(ctx, rec)
+		d.seen.In[r.Topic]++
+	}
+	d.total = int64(len(records))
+	return producer.Flush(ctx)
+}
+
+// watch reads the outputs back and shows progress until everything that went in is accounted for.
+func (d *demoRun) watch(ctx context.Context, c *config.Config, p *processor.Processor, ended <-chan error) error {
+	reading, stop := context.WithCancel(ctx)
+	read := make(chan error, 1)
+	go func() { read <- d.read(reading, c, p) }()
+	ticker := time.NewTicker(demoEvery)
+	defer ticker.Stop()
+	defer func() { stop(); <-read }()
+	for {
+		done := d.accounted(p)
+		d.progress(p, done)
+		if done {
+			return nil
+		}
+		select {
+		case err := <-ended:
+			if err == nil {
+				err = fmt.Errorf("stopped before the end")
+			}
+			return err
+		case err := <-read:
+			read <- err
+			return err
+		case <-ticker.C:
+		}
+	}
+}
+
+// accounted reports whether every record that went in is an event, a duplicate or a reject that was read back.
+func (d *demoRun) accounted(p *processor.Processor) bool {
+	t := p.Totals()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen.Duplicates = t.Duplicate
+	return d.events == t.Events && d.parked == t.Parked+t.Rejected && t.Events+t.Duplicate+t.Parked+t.Rejected == d.total
+}
+
+func (d *demoRun) progress(p *processor.Processor, last bool) {
+	t := p.Totals()
+	d.mu.Lock()
+	line := demo.Progress{In: t.Accepted + t.Parked, Out: d.events, Total: d.total, Elapsed: time.Since(d.began)}.Line(d.terminal)
+	d.mu.Unlock()
+	fmt.Fprint(d.out, line)
+	if last && d.terminal {
+		fmt.Fprintln(d.out)
+	}
+}
+
+// read takes in what the processor writes, as any read_committed consumer would.
+func (d *demoRun) read(ctx context.Context, c *config.Config, p *processor.Processor) error {
+	if err := awaitTopics(ctx, d.kafka, c); err != nil {
+		return err
+	}
+	r, err := kafka.NewReader(d.kafka, c.Topics.UnifiedCustomerEvents, c.Topics.IdentityChanges, c.Topics.IdentityMap, c.Topics.Rejects)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for ctx.Err() == nil {
+		var failed error
+		err := r.Poll(ctx, func(rec *kafka.Record) {
+			if err := d.take(c, rec); err != nil {
+				failed = err
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if failed != nil {
+			return failed
+		}
+	}
+	return nil
+}
+
+// awaitTopics waits until the processor has created its topics.
+func awaitTopics(ctx context.Context, k *kafka.Config, c *config.Config) error {
+	admin, err := kafka.NewAdmin(k)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	names := []string{c.Topics.UnifiedCustomerEvents, c.Topics.IdentityChanges, c.Topics.IdentityMap, c.Topics.Rejects}
+	for {
+		states, err := admin.Describe(ctx, names...)
+		if err != nil {
+			return err
+		}
+		missing := false
+		for _, n := range names {
+			missing = missing || !states[n].Exists
+		}
+		if !missing {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (d *demoRun) take(c *config.Config, rec *kafka.Record) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	framing := schemas.SingleObject()
+	switch rec.Topic {
+	case c.Topics.UnifiedCustomerEvents:
+		var u interaction.Unified
+		body, err := framing.Body(rec.Value, schemas.KindUnified)
+		if err == nil {
+			err = schemas.DecodeUnified(body, &u)
+		}
+		if err != nil {
+			return err
+		}
+		details, err := detailsOf(u.Keyed.Payload)
+		if err != nil {
+			return err
+		}
+		d.seen.Event(&u, details)
+		d.events++
+	case c.Topics.IdentityChanges:
+		var ch interaction.Change
+		body, err := framing.Body(rec.Value, schemas.KindChange)
+		if err == nil {
+			err = schemas.DecodeChange(body, &ch)
+		}
+		if err != nil {
+			return err
+		}
+		d.seen.Change(ch)
+	case c.Topics.IdentityMap:
+		row := interaction.MapRow{Key: string(rec.Key)}
+		if rec.Value != nil {
+			body, err := framing.Body(rec.Value, schemas.KindMapRow)
+			if err == nil {
+				err = schemas.DecodeMapRow(body, &row)
+			}
+			if err != nil {
+				return err
+			}
+			row.Key = string(rec.Key)
+		}
+		return d.seen.MapRow(row)
+	case c.Topics.Rejects:
+		h := map[string]string{}
+		for _, kv := range rec.Headers {
+			h[kv.Key] = string(kv.Value)
+		}
+		reason := interaction.Reason(h["reject.reason"])
+		d.seen.Reject(reason, h["reject.detail"], h["reject.topic"])
+		if reason != interaction.ReasonComponentCap {
+			d.parked++
+		}
+	}
+	return nil
+}
+
+// detailsOf reads what a story tells of an event's payload.
+func detailsOf(payload []byte) (demo.Details, error) {
+	text, err := schemas.AppendPayloadJSON([]byte("{"), payload)
+	if err != nil {
+		return demo.Details{}, err
+	}
+	var p struct {
+		Order *struct {
+			Number   string      `json:"order_number"`
+			Currency string      `json:"currency"`
+			Total    json.Number `json:"total_amount"`
+		} `json:"order"`
+		Traits     map[string]string `json:"traits"`
+		Properties map[string]string `json:"properties"`
+	}
+	if err := json.Unmarshal(append(text, '}'), &p); err != nil {
+		return demo.Details{}, fmt.Errorf("payload of an event: %w", err)
+	}
+	d := demo.Details{Traits: p.Traits, Properties: p.Properties}
+	if p.Order != nil {
+		d.Order = demo.Order{Number: p.Order.Number, Currency: p.Order.Currency, Total: p.Order.Total.String()}
+	}
+	return d, nil
+}
+
+// tell writes the summary and the stories: of the two protagonists, or in the user's own data of those whom most was joined for.
+func (d *demoRun) tell(own bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.seen.Summary(d.out, d.colour); err != nil {
+		return err
+	}
+	who := demo.Protagonists
+	if own {
+		who = nil
+	}
+	return d.seen.Stories(d.out, d.colour, who)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
