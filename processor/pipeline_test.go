@@ -347,14 +347,21 @@ func TestARecordThatWouldNotFitItsTopicIsARejectOfItsOwn(t *testing.T) {
 	r := newRig(t, embeddedBroker(t))
 	r.create(r.app+"-events", 4, map[string]string{"max.message.bytes": "2000"})
 	p := r.start(state.NewMemoryFS())
-	r.feed(line("pos", "big", "S01", "Ana", noon, "email", strings.Repeat("x", 1900)+"@example.com"), line("pos", "small", "S01", "Ana", noon))
+	big := strings.TrimSuffix(line("pos", "big", "S01", "Ana", noon), "}") + `, "traits": {"note": "` + strings.Repeat("ñ", 1000) + `"}}`
+	r.feed(big, line("pos", "small", "S01", "Ana", noon))
 	r.drained()
 	if err := p.stop(); err != nil {
 		t.Fatal(err)
 	}
 	out := r.outputs()
-	if d := cmp.Diff(map[string]int{"pos/small": 1, "pos/big": 1}, out.distinct()); d == "" {
-		t.Error("the large interaction became an event of a topic that does not take it")
+	if d := cmp.Diff(map[string]int{"pos/small": 1}, out.distinct()); d != "" {
+		t.Errorf("events (-want +got):\n%s", d)
+	}
+	if len(out.rejects) != 1 || headers(out.rejects[0])["reject.reason"] != "too_large" {
+		t.Fatalf("%d rejects; want one with reason too_large", len(out.rejects))
+	}
+	if h := headers(out.rejects[0]); h["reject.stage"] != "resolve" || h["reject.origin.topic"] != r.input {
+		t.Errorf("headers %v do not say where the interaction came from", h)
 	}
 }
 

@@ -39,6 +39,9 @@ type Options struct {
 	Ready func()
 }
 
+// InMemory is a file system for a state that is gone with the process.
+func InMemory() state.FS { return state.NewMemoryFS() }
+
 // Processor is one process of an app. Open, Run and Close are called once each, in this order.
 type Processor struct {
 	c       *config.Config

@@ -23,7 +23,7 @@ const (
 func rejectRecord(a *arena, topic string, r *kafka.Record, stage string, reject *interaction.Reject) *kafka.Record {
 	out := a.record(topic)
 	out.Key, out.Value = r.Key, r.Value
-	out.Headers = make([]kafka.Header, 0, len(r.Headers)+7)
+	out.Headers = make([]kafka.Header, 0, len(r.Headers)+10)
 	out.Headers = append(out.Headers, r.Headers...)
 	add := func(key, value string) {
 		out.Headers = append(out.Headers, kafka.Header{Key: key, Value: []byte(value)})
@@ -36,6 +36,14 @@ func rejectRecord(a *arena, topic string, r *kafka.Record, stage string, reject 
 	add("reject.offset", strconv.FormatInt(r.Offset, 10))
 	add("reject.timestamp", strconv.FormatInt(r.Timestamp.UnixMilli(), 10))
 	return out
+}
+
+// addOrigin tells of a keyed record where its interaction was read.
+func addOrigin(r *kafka.Record, o interaction.Origin) {
+	r.Headers = append(r.Headers,
+		kafka.Header{Key: "reject.origin.topic", Value: []byte(o.Topic)},
+		kafka.Header{Key: "reject.origin.partition", Value: []byte(itoa(o.Partition))},
+		kafka.Header{Key: "reject.origin.offset", Value: strconv.AppendInt(nil, o.Offset, 10)})
 }
 
 // shortened cuts text to at most limit bytes, between characters.

@@ -75,6 +75,7 @@ func (s *resolveStage) step(ctx context.Context, session *kafka.Session, r *kafk
 		err = schemas.DecodeKeyed(body, &s.keyed)
 	}
 	if err != nil {
+		s.keyed.Origin = interaction.Origin{}
 		s.outcome.park(interaction.ReasonUnparsable, fmt.Sprintf("not a keyed interaction of ours: %v", err))
 	} else if err := s.core.step(p.overlay, &s.keyed, p.position.StreamTime, uint64(r.Offset), &s.outcome); err != nil {
 		return stopState(err)
@@ -125,7 +126,11 @@ func (s *resolveStage) encode(r *kafka.Record) {
 		s.out[len(s.out)-1].Headers = r.Headers
 	}
 	for i := range o.rejects {
-		s.out = append(s.out, rejectRecord(&s.arena, s.topics.rejects, r, resolveName, &o.rejects[i]))
+		out := rejectRecord(&s.arena, s.topics.rejects, r, resolveName, &o.rejects[i])
+		if s.keyed.Origin.Topic != "" {
+			addOrigin(out, s.keyed.Origin)
+		}
+		s.out = append(s.out, out)
 	}
 }
 

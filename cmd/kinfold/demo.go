@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,7 +19,6 @@ import (
 	"kinfold/processor/interaction"
 	"kinfold/processor/kafka"
 	"kinfold/processor/kafka/embedded"
-	"kinfold/processor/state"
 	"kinfold/schemas"
 )
 
@@ -80,7 +80,7 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 	if err := d.fill(cmd.Context(), c, records); err != nil {
 		return err
 	}
-	p, err := processor.Open(c, processor.Options{FS: state.NewMemoryFS()})
+	p, err := processor.Open(c, processor.Options{FS: processor.InMemory()})
 	if err != nil {
 		return err
 	}
@@ -348,7 +348,7 @@ func (d *demoRun) take(c *config.Config, rec *kafka.Record) error {
 			h[kv.Key] = string(kv.Value)
 		}
 		reason := interaction.Reason(h["reject.reason"])
-		d.seen.Reject(reason, h["reject.detail"], h["reject.topic"])
+		d.seen.Reject(reason, h["reject.detail"], cmp.Or(h["reject.origin.topic"], h["reject.topic"]))
 		if reason != interaction.ReasonComponentCap {
 			d.parked++
 		}
