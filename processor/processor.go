@@ -303,9 +303,13 @@ func (p *Processor) prepareSchemas(ctx context.Context, plan *topicPlan) (schema
 		return schemas.Framing{}, nil, err
 	}
 	framing, err := retried(ctx, p.log, "register schemas", func() (schemas.Framing, error) {
-		return registry.Register(ctx, map[schemas.Kind]string{
+		framing, err := registry.Register(ctx, map[schemas.Kind]string{
 			schemas.KindKeyed: plan.keyed, schemas.KindUnified: plan.unified, schemas.KindChange: plan.changes, schemas.KindMapRow: plan.idmap,
 		})
+		if err != nil && ctx.Err() == nil && !errors.Is(err, schemas.ErrRegistryUnreachable) {
+			err = stop("use the version of kinfold that wrote it, other topic names, or another registry", "register schemas: %w", err)
+		}
+		return framing, err
 	})
 	return framing, registry, err
 }
@@ -394,4 +398,32 @@ func CheckTopics(ctx context.Context, c *config.Config, create bool) ([]TopicRep
 		return nil, fmt.Errorf("no broker of %s answers: %w", strings.Join(c.Kafka.Brokers, ", "), err)
 	}
 	return Topics(ctx, c, admin, create)
+}
+
+// AwaitDrained waits until the first records of the inputs, as many as are asked for, and all that follows from them, are
+// committed by both stages.
+func AwaitDrained(ctx context.Context, c *config.Config, records int64) error {
+	const every = 100 * time.Millisecond
+	k, err := kafkaConfig(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	admin, err := kafka.NewAdmin(k)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	for {
+		committed, err := admin.Committed(ctx, c.Group(config.StageIngest), c.InputTopics()...)
+		if err == nil && committed >= records {
+			if done, err := admin.Drained(ctx, c.Group(config.StageResolve), c.KeyedTopic()); err == nil && done {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(every):
+		}
+	}
 }

@@ -26,6 +26,7 @@ func DecodeInteraction(body []byte, dst *interaction.Interaction) *interaction.R
 	if dst.HasUserID {
 		dst.UserID = c.text()
 	}
+	dst.UserIDOverlong = false
 	c.field = "occurred_at"
 	dst.OccurredAt, dst.TimeStated = c.long(), true
 	c.field = "identifiers"

@@ -243,3 +243,13 @@ func (a *Admin) Drained(ctx context.Context, group string, topics ...string) (bo
 
 // controlRun is how many control records may follow each other at the end of a partition before it is taken for records.
 const controlRun = 64
+
+// Committed is the number of records of the topics that the group has committed, counted from offset 0.
+func (a *Admin) Committed(ctx context.Context, group string, topics ...string) (n int64, err error) {
+	offsets, err := a.adm.FetchOffsetsForTopics(ctx, group, topics...)
+	if err != nil {
+		return 0, fmt.Errorf("fetch the offsets of group %s: %w", group, err)
+	}
+	offsets.Each(func(o kadm.OffsetResponse) { n += max(0, o.At) })
+	return n, nil
+}

@@ -1,0 +1,261 @@
+package schemas
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"kinfold/processor/interaction"
+)
+
+const (
+	registryTimeout = 5 * time.Second
+	// unknownFor is how long an id that the registry did not know stays unknown without being asked for again.
+	unknownFor = 30 * time.Second
+	// maxReaders bounds the writer schemas kept; a topic has a handful. Beyond it the registry is asked again.
+	maxReaders = 1_000
+	// maxReferences bounds how deep references of a schema may refer on.
+	maxReferences = 16
+)
+
+// ErrRegistryUnreachable says that the registry gave no answer about a schema. Nothing is wrong with the record: it has to wait.
+var ErrRegistryUnreachable = errors.New("the schema registry gives no answer")
+
+// RegistryConfig says how to reach a registry with Confluent's interface.
+type RegistryConfig struct {
+	URLs           []string // tried in order; a path is kept
+	User, Password string   // basic authentication; empty: none
+	TLS            *tls.Config
+	Logger         *slog.Logger
+}
+
+// Registry is a schema registry, with what it said so far. It may be used by several goroutines.
+type Registry struct {
+	cl  *sr.Client
+	log *slog.Logger
+
+	mu    sync.RWMutex
+	known map[int]verdict
+}
+
+// verdict is what is known of a schema id: its reader, or why records with it are rejects.
+type verdict struct {
+	reader *Reader
+	reject *interaction.Reject
+	until  time.Time // of an unknown id: when to ask again
+}
+
+// OpenRegistry makes a client. It asks nothing yet.
+func OpenRegistry(c RegistryConfig) (*Registry, error) {
+	httpClient := &http.Client{Timeout: registryTimeout}
+	if c.TLS != nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.TLSClientConfig = c.TLS
+		httpClient.Transport = t
+	}
+	opts := []sr.ClientOpt{sr.HTTPClient(httpClient), sr.URLs(c.URLs...), sr.UserAgent("kinfold")}
+	if c.User != "" {
+		opts = append(opts, sr.BasicAuth(c.User, c.Password))
+	}
+	cl, err := sr.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("schema registry: %w", err)
+	}
+	log := c.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Registry{cl: cl, log: log, known: map[int]verdict{}}, nil
+}
+
+// Known reports whether records with the id can be decoded or rejected without asking the registry.
+func (r *Registry) Known(id int) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	v, ok := r.known[id]
+	return ok && (v.until.IsZero() || time.Now().Before(v.until))
+}
+
+// Fetch asks for the schema of an id. That the registry does not know it, or that it is unusable, is an answer, too; the only
+// errors are ErrRegistryUnreachable and the end of ctx.
+func (r *Registry) Fetch(ctx context.Context, id int) error {
+	v, err := r.ask(ctx, id)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.known) >= maxReaders {
+		clear(r.known)
+	}
+	r.known[id] = v
+	return nil
+}
+
+func (r *Registry) ask(ctx context.Context, id int) (verdict, error) {
+	schema, err := r.cl.SchemaByID(ctx, id)
+	if notFound(err) {
+		return verdict{
+			reject: &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("the registry does not know schema id %d", id)},
+			until:  time.Now().Add(unknownFor),
+		}, nil
+	}
+	if err != nil {
+		return verdict{}, unreachable(ctx, err)
+	}
+	if schema.Type != sr.TypeAvro {
+		return verdict{reject: &interaction.Reject{Reason: interaction.ReasonUnsupportedType, Detail: fmt.Sprintf("schema id %d is of type %s, not AVRO", id, schema.Type)}}, nil
+	}
+	text, err := r.inlined(ctx, schema, maxReferences)
+	var reader *Reader
+	if err == nil {
+		reader, err = NewReader(text)
+	}
+	switch {
+	case errors.Is(err, ErrRegistryUnreachable) || ctx.Err() != nil:
+		return verdict{}, unreachable(ctx, err)
+	case err != nil:
+		return verdict{reject: &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: fmt.Sprintf("schema id %d: %v", id, err)}}, nil
+	}
+	return verdict{reader: reader}, nil
+}
+
+// inlined puts the schemas that a schema refers to in the place of the first use of their names: the Avro library takes one text.
+func (r *Registry) inlined(ctx context.Context, s sr.Schema, depth int) (string, error) {
+	if len(s.References) == 0 {
+		return s.Schema, nil
+	}
+	if depth == 0 {
+		return "", fmt.Errorf("references are nested deeper than %d", maxReferences)
+	}
+	named := map[string]any{}
+	for _, ref := range s.References {
+		referred, err := r.cl.SchemaByVersion(ctx, ref.Subject, ref.Version)
+		if notFound(err) {
+			return "", fmt.Errorf("it refers to version %d of subject %s, which does not exist", ref.Version, ref.Subject)
+		}
+		if err != nil {
+			return "", unreachable(ctx, err)
+		}
+		text, err := r.inlined(ctx, referred.Schema, depth-1)
+		if err != nil {
+			return "", err
+		}
+		var parsed any
+		if err := json.Unmarshal([]byte(text), &parsed); err != nil {
+			return "", fmt.Errorf("version %d of subject %s is no JSON: %w", ref.Version, ref.Subject, err)
+		}
+		named[ref.Name] = parsed
+	}
+	var parsed any
+	if err := json.Unmarshal([]byte(s.Schema), &parsed); err != nil {
+		return "", fmt.Errorf("it is no JSON: %w", err)
+	}
+	text, err := json.Marshal(inline(parsed, "", named))
+	return string(text), err
+}
+
+// inline replaces the first use of each name; later uses find it defined.
+func inline(node any, namespace string, named map[string]any) any {
+	switch n := node.(type) {
+	case string:
+		for _, name := range []string{n, namespace + "." + n} {
+			if definition, ok := named[name]; ok {
+				delete(named, name)
+				return definition
+			}
+		}
+	case []any:
+		for i := range n {
+			n[i] = inline(n[i], namespace, named)
+		}
+	case map[string]any:
+		if ns, ok := n["namespace"].(string); ok {
+			namespace = ns
+		}
+		for _, key := range []string{"type", "items", "values"} {
+			if child, ok := n[key]; ok {
+				n[key] = inline(child, namespace, named)
+			}
+		}
+		if fields, ok := n["fields"].([]any); ok {
+			for i := range fields {
+				fields[i] = inline(fields[i], namespace, named)
+			}
+		}
+	}
+	return node
+}
+
+// Interaction decodes the body of a record that was written with the schema of that id.
+func (r *Registry) Interaction(id int, body []byte, dst *interaction.Interaction) *interaction.Reject {
+	r.mu.RLock()
+	v, ok := r.known[id]
+	r.mu.RUnlock()
+	switch {
+	case !ok:
+		return &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("schema id %d was not fetched", id)}
+	case v.reject != nil:
+		return v.reject
+	}
+	return v.reader.Interaction(body, dst)
+}
+
+// Register registers our schemas under TopicNameStrategy, <topic>-value, with the compatibility BACKWARD_TRANSITIVE, and returns
+// the framing that carries their ids.
+func (r *Registry) Register(ctx context.Context, topics map[Kind]string) (Framing, error) {
+	ids := map[Kind]int{}
+	for _, k := range Kinds {
+		topic, ok := topics[k]
+		if !ok {
+			continue
+		}
+		subject := topic + "-value"
+		if res := r.cl.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatBackwardTransitive}, subject); len(res) == 1 && res[0].Err != nil {
+			if status(res[0].Err) == 0 {
+				return Framing{}, unreachable(ctx, res[0].Err)
+			}
+			r.log.Warn("the registry keeps its own compatibility level for a subject", "subject", subject, "error", res[0].Err)
+		}
+		registered, err := r.cl.CreateSchema(ctx, subject, sr.Schema{Schema: k.Schema(), Type: sr.TypeAvro})
+		switch code := status(err); {
+		case code == http.StatusConflict || code == http.StatusUnprocessableEntity:
+			return Framing{}, fmt.Errorf("subject %s holds a schema that %s is not compatible with; another program or a newer version wrote it: %w", subject, k, err)
+		case err != nil:
+			return Framing{}, unreachable(ctx, err)
+		}
+		ids[k] = registered.ID
+	}
+	return Confluent(ids), nil
+}
+
+// status is the HTTP status of an answer; 0: there was none.
+func status(err error) int {
+	var answer *sr.ResponseError
+	if errors.As(err, &answer) {
+		return answer.StatusCode
+	}
+	return 0
+}
+
+func notFound(err error) bool { return status(err) == http.StatusNotFound }
+
+func unreachable(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, ErrRegistryUnreachable):
+		return err
+	case status(err) == http.StatusUnauthorized || status(err) == http.StatusForbidden:
+		return fmt.Errorf("%w: it refuses us (check registry.user and registry.password): %w", ErrRegistryUnreachable, err)
+	}
+	return fmt.Errorf("%w: %w", ErrRegistryUnreachable, err)
+}
