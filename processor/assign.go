@@ -83,6 +83,9 @@ func (a *assigner) openPartition(ctx context.Context, tp kafka.TopicPartition, a
 		return nil, err
 	}
 	p.overlay = p.store.NewOverlay()
+	if p.since, err = a.window.Since(p.overlay); err != nil {
+		return nil, stopState(err)
+	}
 	position := p.store.Position()
 	a.log.Info("partition is open", "partition", tp.Partition, "position", position.KeyedNext, "restored_rows", r.rows,
 		"took", time.Since(began).Round(time.Millisecond))

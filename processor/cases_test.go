@@ -276,4 +276,3 @@ func readLines(t *testing.T, dir, file string) (lines []map[string]any) {
 	}
 	return lines
 }
-

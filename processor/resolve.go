@@ -38,11 +38,17 @@ func newResolveStep(r *normalize.Rules) (*resolveStep, error) {
 	}, nil
 }
 
-// step resolves k, which o refers to afterwards. Stream is the stream time in epoch ms, seq the offset of k in the keyed
-// topic: the name of what it brings into being.
-func (s *resolveStep) step(view table.View, k *interaction.Keyed, stream int64, seq uint64, o *outcome) error {
+// moment is where a keyed interaction stands in its log.
+type moment struct {
+	stream int64  // stream time, epoch ms
+	since  int64  // stream time before which nothing was accepted, see dedup.Window.Since
+	seq    uint64 // offset in the keyed topic: the name of what the interaction brings into being
+}
+
+// step resolves k, which o refers to afterwards.
+func (s *resolveStep) step(view table.View, k *interaction.Keyed, at moment, o *outcome) error {
 	o.reset()
-	seen, err := s.seen.Check(view, k.ID, k.Content, stream)
+	seen, err := s.seen.Check(view, k.ID, k.Content, at.stream, at.since)
 	if err != nil {
 		return err
 	}
@@ -53,7 +59,7 @@ func (s *resolveStep) step(view table.View, k *interaction.Keyed, stream int64, 
 	usable := k.Usable()
 	s.evidence = identity.Evidence{
 		Realm: k.Realm, Identifiers: usable, At: s.clock.At(k.OccurredAt, k.ReceivedAt),
-		Source: k.Source, SourceEventID: k.SourceEventID, Origin: k.Origin, Seq: seq, Duplicate: seen == dedup.Duplicate,
+		Source: k.Source, SourceEventID: k.SourceEventID, Origin: k.Origin, Seq: at.seq, Duplicate: seen == dedup.Duplicate,
 	}
 	r, err := s.graph.Apply(view, &s.evidence)
 	if err != nil {
@@ -67,7 +73,7 @@ func (s *resolveStep) step(view table.View, k *interaction.Keyed, stream int64, 
 		o.verdict = verdictDuplicate
 		return nil
 	}
-	o.seen = append(o.seen, s.seen.Row(k.ID, k.Content, stream))
+	o.seen = append(o.seen, s.seen.Row(k.ID, k.Content, at.stream))
 	if r.Reject != nil {
 		o.rejects = append(o.rejects, *r.Reject)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"kinfold/processor/interaction"
@@ -69,12 +70,13 @@ func (w *Window) bucketOf(at int64) uint64 { return uint64(max(at, 0) / w.bucket
 
 // Check looks an interaction up. id is the hash of realm, source and event id, streamTime the greatest append time so
 // far, this interaction's included, in epoch milliseconds. What was accepted at streamTime less the window, exactly,
-// still counts. It reads at most three rows, the newest bucket first.
-func (w *Window) Check(view table.View, id, content interaction.Hash, streamTime int64) (Verdict, error) {
+// still counts. It reads at most three rows, the newest bucket first, and none of buckets before that of since: a stream
+// time before which the view is known to have no row (see Since).
+func (w *Window) Check(view table.View, id, content interaction.Hash, streamTime, since int64) (Verdict, error) {
 	var key [keyLen]byte
 	copy(key[bucketLen:], id[:])
 	newest := w.bucketOf(streamTime)
-	oldest := w.bucketOf(streamTime - w.length)
+	oldest := max(w.bucketOf(streamTime-w.length), min(newest, w.bucketOf(since)))
 	for b := newest; ; b-- {
 		binary.BigEndian.PutUint64(key[:], b)
 		value, err := view.Get(table.Seen, key[:])
@@ -96,6 +98,24 @@ func (w *Window) Check(view table.View, id, content interaction.Hash, streamTime
 			return Fresh, nil
 		}
 	}
+}
+
+// Nothing as the stream time since which a view has rows says that it has none.
+const Nothing = math.MaxInt64
+
+// Since returns a stream time before which the view has no row: the beginning of its oldest bucket, or Nothing.
+func (w *Window) Since(view table.View) (int64, error) {
+	since := int64(Nothing)
+	err := view.Scan(table.Seen, nil, func(key, _ []byte) bool {
+		if len(key) == keyLen {
+			since = int64(binary.BigEndian.Uint64(key)) * w.bucket
+		}
+		return false
+	})
+	if err != nil {
+		return 0, fmt.Errorf("dedup: find the oldest seen row: %w", err)
+	}
+	return since, nil
 }
 
 // ErrCorrupt says that a row or a logged record does not have the layout of its version.

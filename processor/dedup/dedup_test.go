@@ -75,7 +75,7 @@ func TestWindowCountsItsEndAndNothingAfterIt(t *testing.T) {
 			}{{at, Duplicate}, {at + ms/2, Duplicate}, {at + ms - 1, Duplicate}, {at + ms, Duplicate}, {at + ms + 1, Fresh}, {at + 3*ms, Fresh}} {
 				m.expire(w.Expired(c.now))
 				m.reads = 0
-				got, err := w.Check(m, hashOf(1), hashOf(7), c.now)
+				got, err := w.Check(m, hashOf(1), hashOf(7), c.now, 0)
 				if err != nil || got != c.want {
 					t.Errorf("window %s, %d ms after: %v %v, want %v", length, c.now-at, got, err, c.want)
 				}
@@ -90,10 +90,10 @@ func TestWindowCountsItsEndAndNothingAfterIt(t *testing.T) {
 func TestOtherContentUnderOneIDIsAConflict(t *testing.T) {
 	w, m := window(t, time.Hour), newMemory()
 	m.put(w.Row(hashOf(1), hashOf(7), start))
-	if got, err := w.Check(m, hashOf(1), hashOf(8), start+1); got != Conflict || err != nil {
+	if got, err := w.Check(m, hashOf(1), hashOf(8), start+1, 0); got != Conflict || err != nil {
 		t.Errorf("other content: %v %v", got, err)
 	}
-	if got, err := w.Check(m, hashOf(2), hashOf(7), start+1); got != Fresh || err != nil {
+	if got, err := w.Check(m, hashOf(2), hashOf(7), start+1, 0); got != Fresh || err != nil {
 		t.Errorf("other id: %v %v", got, err)
 	}
 }
@@ -102,15 +102,15 @@ func TestDuplicateDoesNotProlongTheWindow(t *testing.T) {
 	w, m := window(t, time.Hour), newMemory()
 	m.put(w.Row(hashOf(1), hashOf(7), start))
 	half, end := start+30*60*1000, start+60*60*1000
-	if got, _ := w.Check(m, hashOf(1), hashOf(7), half); got != Duplicate {
+	if got, _ := w.Check(m, hashOf(1), hashOf(7), half, 0); got != Duplicate {
 		t.Errorf("after half an hour: %v", got)
 	}
-	if got, _ := w.Check(m, hashOf(1), hashOf(7), end+1); got != Fresh {
+	if got, _ := w.Check(m, hashOf(1), hashOf(7), end+1, 0); got != Fresh {
 		t.Errorf("after the hour: %v", got)
 	}
 	// It is accepted again: the new row counts, whatever became of the old one.
 	m.put(w.Row(hashOf(1), hashOf(8), end+1))
-	if got, _ := w.Check(m, hashOf(1), hashOf(8), end+2); got != Duplicate {
+	if got, _ := w.Check(m, hashOf(1), hashOf(8), end+2, 0); got != Duplicate {
 		t.Errorf("after it was accepted again: %v", got)
 	}
 }
@@ -130,7 +130,7 @@ func TestExpiredTakesWholeBucketsOutsideTheWindowOnly(t *testing.T) {
 		if i >= 179 {
 			want = Duplicate
 		}
-		if got, _ := w.Check(m, hashOf(uint64(i)), hashOf(7), now); got != want {
+		if got, _ := w.Check(m, hashOf(uint64(i)), hashOf(7), now, 0); got != want {
 			t.Errorf("minute %d: %v, want %v", i, got, want)
 		}
 	}
@@ -147,12 +147,12 @@ func TestCheckReportsWhatItCannotRead(t *testing.T) {
 	r := w.Row(hashOf(1), hashOf(7), start)
 	for _, value := range [][]byte{{}, {2}, r.Value[:len(r.Value)-1], append(bytes.Clone(r.Value), 0)} {
 		m.put(table.Row{Table: table.Seen, Key: r.Key, Value: value})
-		if _, err := w.Check(m, hashOf(1), hashOf(7), start); err == nil {
+		if _, err := w.Check(m, hashOf(1), hashOf(7), start, 0); err == nil {
 			t.Errorf("row %x is read", value)
 		}
 	}
 	m.err = errors.New("disk")
-	if _, err := w.Check(m, hashOf(1), hashOf(7), start); !errors.Is(err, m.err) {
+	if _, err := w.Check(m, hashOf(1), hashOf(7), start, 0); !errors.Is(err, m.err) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -241,7 +241,7 @@ func TestCheckAgreesWithAListOfWhatWasAccepted(t *testing.T) {
 			if rapid.Bool().Draw(rt, "expire") {
 				m.expire(w.Expired(now))
 			}
-			got, err := w.Check(m, hashOf(id), hashOf(content), now)
+			got, err := w.Check(m, hashOf(id), hashOf(content), now, 0)
 			if err != nil || got != want {
 				rt.Fatalf("%v %v, want %v", got, err, want)
 			}
@@ -262,7 +262,7 @@ func BenchmarkCheckNew(b *testing.B) {
 	b.ReportAllocs()
 	for i := uint64(0); b.Loop(); i++ {
 		id := hashOf(1<<40 + i)
-		if v, err := w.Check(m, id, id, start); v != Fresh || err != nil {
+		if v, err := w.Check(m, id, id, start, 0); v != Fresh || err != nil {
 			b.Fatal(v, err)
 		}
 		_ = w.Row(id, id, start)

@@ -4,7 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"kinfold/processor/interaction"
+	"kinfold/processor/table"
 )
 
 func TestRulesWithAFaultAreRefused(t *testing.T) {
@@ -95,5 +98,29 @@ func TestRealmsDoNotMeet(t *testing.T) {
 	b := w.tell(e)
 	if b.CustomerID == a || b.CustomerVersion != 1 || len(b.Changes) != 1 {
 		t.Errorf("%+v", b)
+	}
+}
+
+// TestEdgeToASharedIdentifierWritesAFewSmallRows: neither the customer nor what else hangs on the identifier is written again.
+func TestEdgeToASharedIdentifierWritesAFewSmallRows(t *testing.T) {
+	w := newWorld(t, defaults())
+	kiosk := interaction.Identifier{Namespace: "device_id", Value: "kiosco-01"}
+	user := func(code string) interaction.Identifier {
+		return interaction.Identifier{Namespace: "user", Domain: "S01", Value: code}
+	}
+	for _, code := range []string{"a", "b", "c", "d"} {
+		w.tell(Evidence{Identifiers: []interaction.Identifier{user(code), {Namespace: "email", Value: code + "@correo.example"}}})
+	}
+	for _, code := range []string{"a", "b", "c"} {
+		w.tell(Evidence{Identifiers: []interaction.Identifier{user(code), kiosk}})
+	}
+	res := w.tell(Evidence{Identifiers: []interaction.Identifier{user("d"), kiosk}})
+	got := map[table.ID]int{}
+	for _, r := range res.Rows {
+		got[r.Table]++
+	}
+	// The edge in both directions and the count of codes; the kiosk's own row.
+	if d := cmp.Diff(map[table.ID]int{table.Edges: 3, table.Identifiers: 1}, got); d != "" {
+		t.Errorf("rows (-want +got):\n%s", d)
 	}
 }

@@ -39,7 +39,7 @@ func DecodeJSON(value []byte, recordTime int64, dst *interaction.Interaction) *i
 	*dst = interaction.Interaction{Identifiers: dst.Identifiers[:0]}
 	d := decoder{reader: r, dst: dst}
 	if rej := d.document(d.member); rej != nil {
-		return rej
+		return d.firstOfAll(rej)
 	}
 	if !dst.TimeStated {
 		return missing("occurred_at")
@@ -67,8 +67,10 @@ func ReceivedAt(value []byte) (ms int64, ok bool, _ *interaction.Reject) {
 		ms, ok, rej = d.time("received_at")
 		return rej
 	})
-	if rej != nil && rej.Reason != interaction.ReasonBadTime {
-		return 0, false, nil
+	if rej != nil {
+		if rej = d.firstOfAll(rej); rej.Reason != interaction.ReasonBadTime {
+			return 0, false, nil
+		}
 	}
 	return ms, ok, rej
 }
@@ -120,6 +122,18 @@ func (d *decoder) document(member func(name string) *interaction.Reject) *intera
 		return d.unparsable("something follows the object")
 	}
 	return nil
+}
+
+// firstOfAll returns rej, or that the record is unparsable: a field is wrong only in what is JSON to its end.
+func (d *decoder) firstOfAll(rej *interaction.Reject) *interaction.Reject {
+	if rej.Reason == interaction.ReasonUnparsable {
+		return rej
+	}
+	d.at, d.depth = 0, 0
+	if worse := d.document(func(string) *interaction.Reject { return d.skip() }); worse != nil {
+		return worse
+	}
+	return rej
 }
 
 func (d *decoder) member(name string) (rej *interaction.Reject) {
@@ -440,7 +454,7 @@ func (d *decoder) amount(path string) ([]byte, *interaction.Reject) {
 	if s.kind == isString {
 		literal, ok := wholeNumber(text)
 		if !ok {
-			return nil, wrong(path, "must be a decimal number, with a point")
+			return nil, wrong(path, "must be a decimal number such as 12.50")
 		}
 		if text, ok = decimalText(literal); !ok {
 			return nil, tooManyDigits(path)

@@ -27,6 +27,7 @@ type Store struct {
 	// write or Reset, so a transaction makes each of them once.
 	points, scans *pebble.Iterator
 	scratch       []byte // value of the last Get
+	rows          *rowCache
 
 	mu     sync.Mutex // between Close and those who may call from other goroutines
 	closed bool       // guarded by mu
@@ -49,7 +50,7 @@ func (s *Stores) Open(partition int32, id Identity) (*Store, error) {
 	if err := s.fs.RemoveAll(restoreDir(dir)); err != nil {
 		return nil, wrap(dir, "open", err)
 	}
-	st := &Store{stores: s, dir: dir, id: id, watch: newWatcher(dir, s.log)}
+	st := &Store{stores: s, dir: dir, id: id, watch: newWatcher(dir, s.log), rows: newRowCache(s.opts.CacheBytes)}
 	st.opts = s.pebbleOptions(st.watch)
 	var err error
 	if st.db, err = pebble.Open(dir, st.opts); err != nil {
@@ -164,10 +165,25 @@ func (s *Store) read(key []byte) ([]byte, error) {
 }
 
 // get returns the value of a row by its key with the table's byte, valid until the next call, nil where there is none.
+func (s *Store) get(key []byte) ([]byte, error) {
+	if !cachedTables[key[0]] {
+		return s.seek(key)
+	}
+	if value, ok := s.rows.get(key); ok {
+		return value, nil
+	}
+	value, err := s.seek(key)
+	if value != nil {
+		s.rows.put(string(key), value)
+	}
+	return value, err
+}
+
+// seek reads a row from Pebble.
 //
 // It seeks in an iterator because Pebble's Get does not use the Bloom filters of the lowest level, where nearly all
 // rows are, and most lookups of the seen table miss.
-func (s *Store) get(key []byte) ([]byte, error) {
+func (s *Store) seek(key []byte) ([]byte, error) {
 	if s.points == nil {
 		it, err := s.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 		if err != nil {
@@ -232,7 +248,11 @@ func (s *Store) Apply(o *Overlay, p Position, expire []table.Range) error {
 	if err := o.write(s.batch); err != nil {
 		return wrap(s.dir, "apply", err)
 	}
-	return s.commit("apply", p, expire)
+	if err := s.commit("apply", p, expire); err != nil {
+		return err
+	}
+	s.rows.learn(o)
+	return nil
 }
 
 // ApplyLogged writes rows that were read from the changelogs, and how far that was, in one batch without waiting for
@@ -240,6 +260,7 @@ func (s *Store) Apply(o *Overlay, p Position, expire []table.Range) error {
 // deletes. p moves the changelog offsets on as they are read; the transaction and the keyed offset are those of the last
 // transaction that is there in full. Nothing of p may be below the store's position.
 func (s *Store) ApplyLogged(rows []table.Row, p Position) error {
+	s.rows.clear()
 	s.batch.Reset()
 	for _, r := range rows {
 		if err := setRow(s.batch, r.Table, r.Key, r.Value); err != nil {

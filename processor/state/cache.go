@@ -1,0 +1,78 @@
+package state
+
+import "kinfold/processor/table"
+
+// cachedTables are those whose rows are read again and again: the rows of a busy customer. A row of seen is read once.
+var cachedTables = [tables]bool{table.Identifiers: true, table.Components: true}
+
+const (
+	cacheShare   = 32      // a store's row cache is that part of the process's block cache
+	minRowCache  = 1 << 20 // and at least so many bytes
+	cachedRowFee = 64      // what a cached row costs besides key and value
+)
+
+// rowCache holds rows as they are in the store, so that a busy customer is found in a map instead of through the levels of the
+// store. It has two generations: when the young one is full it becomes the old one, and what was not asked for since then goes.
+type rowCache struct {
+	young, old map[string][]byte
+	bytes      int // of the young generation
+	bound      int // of one generation
+}
+
+func newRowCache(cacheBytes int64) *rowCache {
+	return &rowCache{young: map[string][]byte{}, bound: max(minRowCache, int(cacheBytes/cacheShare)) / 2}
+}
+
+func (c *rowCache) get(key []byte) ([]byte, bool) {
+	if value, ok := c.young[string(key)]; ok {
+		return value, true
+	}
+	value, ok := c.old[string(key)]
+	if ok {
+		c.keep(string(key), value)
+	}
+	return value, ok
+}
+
+// put takes a copy of the row.
+func (c *rowCache) put(key string, value []byte) { c.keep(key, append([]byte{}, value...)) }
+
+func (c *rowCache) keep(key string, value []byte) {
+	if c.bytes >= c.bound {
+		c.old, c.young, c.bytes = c.young, make(map[string][]byte, len(c.young)), 0
+	}
+	if was, ok := c.young[key]; ok {
+		c.bytes -= len(key) + len(was) + cachedRowFee
+	}
+	c.young[key] = value
+	c.bytes += len(key) + len(value) + cachedRowFee
+}
+
+func (c *rowCache) forget(key string) {
+	if was, ok := c.young[key]; ok {
+		c.bytes -= len(key) + len(was) + cachedRowFee
+		delete(c.young, key)
+	}
+	delete(c.old, key)
+}
+
+func (c *rowCache) clear() {
+	clear(c.young)
+	c.old, c.bytes = nil, 0
+}
+
+// learn takes over the rows of a transaction that the store has now.
+func (c *rowCache) learn(o *Overlay) {
+	for t := range o.tables {
+		if !cachedTables[t] {
+			continue
+		}
+		for _, i := range o.tables[t].sorted { // write has sorted them all
+			if e := &o.entries[i]; e.value == nil {
+				c.forget(e.key)
+			} else {
+				c.put(e.key, e.value)
+			}
+		}
+	}
+}
