@@ -298,7 +298,7 @@ func TestGraphAgreesWithTheWholeEvidenceAtEveryStep(t *testing.T) {
 		w, o := newWorld(t, rules), newOracle(rules)
 		founded := map[interaction.CustomerID]interaction.Key{}
 		spaces := drawSpaces(rt, w.graph)
-		for range rapid.IntRange(1, 60).Draw(rt, "events") {
+		for range rapid.IntRange(1, 45).Draw(rt, "events") {
 			e := drawEvidence(rt, w.graph, spaces)
 			res := w.tell(e)
 			if len(e.Identifiers) == 0 {
@@ -339,7 +339,7 @@ func TestOrderAndDuplicatesDoNotMatter(t *testing.T) {
 		a, b := newWorld(t, rules), newWorld(t, rules)
 		var events []Evidence
 		spaces := drawSpaces(rt, a.graph)
-		for range rapid.IntRange(1, 100).Draw(rt, "events") {
+		for range rapid.IntRange(1, 75).Draw(rt, "events") {
 			events = append(events, drawEvidence(rt, a.graph, spaces))
 		}
 		for _, e := range events {

@@ -14,7 +14,7 @@ import (
 	"kinfold/processor/table"
 )
 
-// The commands of the story files in testdata:
+// The commands of the story files in testdata/stories:
 //
 //	rules [customer_limit=N component_limit=N devices_join_known store_codes_tied=N]   a new world
 //	tell [at=MIN] [duplicate] [quiet]      an interaction a line: namespace[@store]:value[!] ..., ! is verified;
@@ -25,7 +25,7 @@ import (
 //
 // Customers are called by the value of their founder. Minute 0 is 2026-01-01; without at= each interaction is a minute later.
 func TestStories(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
 		s := &story{t: t}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			s.t = t

@@ -13,7 +13,7 @@ import (
 // rowBytes is what the rows of one piece of evidence usually need: they are cut from one buffer.
 const rowBytes = 1024
 
-// put adds a row made of the end of the buffer. Growing leaves the rows before where they are.
+// rowWriter cuts rows from the end of a buffer. Growing it leaves the rows before where they are.
 type rowWriter struct {
 	out *Result
 	buf []byte

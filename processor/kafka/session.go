@@ -97,7 +97,7 @@ func OpenSession(ctx context.Context, c *Config, o SessionOptions) (*Session, er
 		kgo.ProducerLinger(producerLinger),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
 		kgo.ProducerBatchMaxBytesFn(o.MaxMessageBytes),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()),
 	)
 	// The group client fetches its offsets as soon as it exists, so the former life is fenced by a client of its own first:
 	// what it left undecided is aborted, and the offsets that are read then are stable.
