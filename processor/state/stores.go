@@ -22,10 +22,12 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultCacheBytes    = 128 << 20 // block cache of the process
-	DefaultMemTableBytes = 16 << 20  // of each store; up to memTableStop of them before writes wait
-	DefaultRestoreBytes  = 64 << 20  // rows held in memory by a full restore, each
-	DefaultOpenFiles     = 2000      // tables held open by the process
+	DefaultCacheBytes = 128 << 20 // block cache of the process
+	// DefaultMemTableBytes is of each store; up to memTableStop of them exist before writes wait. Pebble takes their memory out
+	// of the block cache: with many stores large memtables would leave no room for filters, and every lookup would read the disk.
+	DefaultMemTableBytes = 4 << 20
+	DefaultRestoreBytes  = 64 << 20 // rows held in memory by a full restore, each
+	DefaultOpenFiles     = 2000     // tables held open by the process
 )
 
 const (
