@@ -77,17 +77,17 @@ func AppendKeyed(b []byte, k *interaction.Keyed) []byte {
 	return append(b, k.Payload...)
 }
 
-// DecodeKeyed decodes the body of a keyed interaction. Every field of k is set; Identifiers reuses its array, and Payload points
-// into body.
+// DecodeKeyed decodes the body of a keyed interaction. Every field of k is set; Identifiers reuses its array, and Payload, which
+// was checked when the interaction was decoded, is the rest of body.
 func DecodeKeyed(body []byte, k *interaction.Keyed) error {
 	c := cursor{in: string(body), field: "head"}
-	k.Realm = c.text()
+	k.Realm = c.bytes()
 	copy(k.ID[:], c.fixed(len(k.ID)))
 	copy(k.Content[:], c.fixed(len(k.Content)))
-	k.Source, k.SourceEventID, k.Channel, k.Type, k.StoreCode = c.text(), c.text(), c.text(), c.text(), c.text()
+	k.Source, k.SourceEventID, k.Channel, k.Type, k.StoreCode = c.bytes(), c.bytes(), c.bytes(), c.bytes(), c.bytes()
 	k.UserID, k.HasUserID = "", c.present()
 	if k.HasUserID {
-		k.UserID = c.text()
+		k.UserID = c.bytes()
 	}
 	k.OccurredAt, k.ReceivedAt = c.long(), c.long()
 	k.Origin = c.origin()
@@ -95,14 +95,12 @@ func DecodeKeyed(body []byte, k *interaction.Keyed) error {
 	k.Identifiers = k.Identifiers[:0]
 	// user_id is one more than the source's own.
 	c.blocks(MaxIdentifiers+1, func() {
-		id := interaction.Identifier{Namespace: c.text(), Domain: c.text(), Value: c.text(), Verified: c.boolean()}
+		id := interaction.Identifier{Namespace: c.bytes(), Domain: c.bytes(), Value: c.bytes(), Verified: c.boolean()}
 		id.Outcome = c.outcome()
 		k.Identifiers = append(k.Identifiers, id)
 	})
-	payload := c.pos
-	c.walkPayload()
-	k.Payload = body[min(payload, len(body)):]
-	return c.done()
+	k.Payload = body[c.pos:]
+	return c.err
 }
 
 // AppendUnified appends the body of a unified event.

@@ -37,6 +37,7 @@ Killing it at any moment loses and doubles nothing.`,
 			for _, w := range c.Warnings() {
 				log.Warn(w)
 			}
+			processor.TuneGC()
 			p, err := processor.Open(c, processor.Options{Logger: log})
 			if err != nil {
 				return err

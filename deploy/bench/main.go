@@ -43,6 +43,7 @@ func run() error {
 		go func() { fmt.Fprintln(os.Stderr, http.ListenAndServe(address, nil)) }()
 	}
 	c := benchConfig(registry)
+	processor.TuneGC()
 	began := time.Now()
 	p, err := processor.Open(c, processor.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {

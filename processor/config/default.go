@@ -12,7 +12,7 @@ func Default() *Config {
 		App:        "kinfold",
 		Stages:     []Stage{StageIngest, StageResolve},
 		StateDir:   "/var/lib/kinfold",
-		CacheBytes: 256 * MiB,
+		CacheBytes: 512 * MiB,
 		Kafka:      Kafka{Brokers: []string{"127.0.0.1:9092"}, ClientID: "kinfold"},
 		Sources:    []Source{{Topics: []string{"interactions"}, Format: FormatAvro}},
 		Topics: Topics{

@@ -6,21 +6,21 @@ import "kinfold/processor/table"
 var cachedTables = [tables]bool{table.Identifiers: true, table.Components: true}
 
 const (
-	cacheShare   = 32      // a store's row cache is that part of the process's block cache
-	minRowCache  = 1 << 20 // and at least so many bytes
-	cachedRowFee = 64      // what a cached row costs besides key and value
+	rowCacheShare = 2       // the row caches of a process together take that part of its cache, the blocks the rest
+	minRowCache   = 1 << 20 // bytes of one store's row cache, however many stores there are
+	cachedRowFee  = 96      // bytes that a cached row takes besides key and value
 )
 
 // rowCache holds rows as they are in the store, so that a busy customer is found in a map instead of through the levels of the
 // store. It has two generations: when the young one is full it becomes the old one, and what was not asked for since then goes.
 type rowCache struct {
 	young, old map[string][]byte
-	bytes      int // of the young generation
-	bound      int // of one generation
+	bytes      int        // of the young generation
+	bound      func() int // bytes of one store's cache; it shrinks as more stores are opened
 }
 
-func newRowCache(cacheBytes int64) *rowCache {
-	return &rowCache{young: map[string][]byte{}, bound: max(minRowCache, int(cacheBytes/cacheShare)) / 2}
+func newRowCache(bound func() int) *rowCache {
+	return &rowCache{young: map[string][]byte{}, bound: bound}
 }
 
 func (c *rowCache) get(key []byte) ([]byte, bool) {
@@ -38,7 +38,7 @@ func (c *rowCache) get(key []byte) ([]byte, bool) {
 func (c *rowCache) put(key string, value []byte) { c.keep(key, append([]byte{}, value...)) }
 
 func (c *rowCache) keep(key string, value []byte) {
-	if c.bytes >= c.bound {
+	if c.bytes >= c.bound()/2 {
 		c.old, c.young, c.bytes = c.young, make(map[string][]byte, len(c.young)), 0
 	}
 	if was, ok := c.young[key]; ok {

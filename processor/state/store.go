@@ -50,7 +50,7 @@ func (s *Stores) Open(partition int32, id Identity) (*Store, error) {
 	if err := s.fs.RemoveAll(restoreDir(dir)); err != nil {
 		return nil, wrap(dir, "open", err)
 	}
-	st := &Store{stores: s, dir: dir, id: id, watch: newWatcher(dir, s.log), rows: newRowCache(s.opts.CacheBytes)}
+	st := &Store{stores: s, dir: dir, id: id, watch: newWatcher(dir, s.log), rows: newRowCache(s.rowCacheBytes)}
 	st.opts = s.pebbleOptions(st.watch)
 	var err error
 	if st.db, err = pebble.Open(dir, st.opts); err != nil {
@@ -64,6 +64,7 @@ func (s *Stores) Open(partition int32, id Identity) (*Store, error) {
 	}
 	st.batch = st.db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetained))
 	s.open[partition] = st
+	s.stores.Store(int32(len(s.open)))
 	return st, nil
 }
 
@@ -360,6 +361,7 @@ func (s *Store) Close() error {
 	}
 	s.stores.mu.Lock()
 	delete(s.stores.open, s.id.Partition)
+	s.stores.stores.Store(int32(len(s.stores.open)))
 	s.stores.mu.Unlock()
 	return err
 }

@@ -25,7 +25,7 @@ const (
 	DefaultCacheBytes = 128 << 20 // block cache of the process
 	// DefaultMemTableBytes is of each store; up to memTableStop of them exist before writes wait. Pebble takes their memory out
 	// of the block cache: with many stores large memtables would leave no room for filters, and every lookup would read the disk.
-	DefaultMemTableBytes = 4 << 20
+	DefaultMemTableBytes = 8 << 20
 	DefaultRestoreBytes  = 64 << 20 // rows held in memory by a full restore, each
 	DefaultOpenFiles     = 2000     // tables held open by the process
 )
@@ -35,6 +35,8 @@ const (
 	indexBlockBytes = 256 << 10       // one level of index for most tables
 	tableBytes      = 8 << 20         // of a file of rows on every level: its Bloom filter is one block of the cache, here about 250 KB
 	memTableStop    = 4               // memtables that may wait to be flushed before writes wait
+	l0Compaction    = 8               // sublevels of L0 before they are compacted: fewer rewrites for slower reads
+	baseLevelBytes  = 256 << 20       // size of the first level below L0
 	l0StopWrites    = 24              // sublevels of L0 before writes wait
 	rangeFlushDelay = time.Minute     // an expired range frees its disk space by then, on an idle partition too
 	slowWrite       = 5 * time.Second // a write that takes longer is logged and counted
@@ -71,6 +73,7 @@ type Stores struct {
 	files    *pebble.FileCache
 	instance string
 	slow     atomic.Int64
+	stores   atomic.Int32 // how many are open
 
 	mu     sync.Mutex
 	open   map[int32]*Store // guarded by mu
@@ -92,7 +95,7 @@ func OpenStores(o Options) (*Stores, error) {
 		s.release()
 		return nil, wrap(o.Dir, "open", err)
 	}
-	s.cache = pebble.NewCache(s.opts.CacheBytes)
+	s.cache = pebble.NewCache(s.opts.CacheBytes - s.opts.CacheBytes/rowCacheShare)
 	s.files = pebble.NewFileCache(runtime.GOMAXPROCS(0), s.opts.OpenFiles)
 	return s, nil
 }
@@ -236,6 +239,11 @@ func (s *Stores) diskSlow(info vfs.DiskSlowInfo) {
 	s.log.Warn("slow write to state directory", "directory", s.dir, "info", info.String())
 }
 
+// rowCacheBytes is what one store may keep of rows.
+func (s *Stores) rowCacheBytes() int {
+	return max(minRowCache, int(s.opts.CacheBytes/rowCacheShare)/max(1, int(s.stores.Load())))
+}
+
 // pebbleOptions are the options of every store.
 func (s *Stores) pebbleOptions(w *watcher) *pebble.Options {
 	o := &pebble.Options{
@@ -245,6 +253,8 @@ func (s *Stores) pebbleOptions(w *watcher) *pebble.Options {
 		FormatMajorVersion:          pebbleFormat,
 		MemTableSize:                uint64(s.opts.MemTableBytes),
 		MemTableStopWritesThreshold: memTableStop,
+		L0CompactionThreshold:       l0Compaction,
+		LBaseMaxBytes:               baseLevelBytes,
 		L0StopWritesThreshold:       l0StopWrites,
 		FlushDelayDeleteRange:       rangeFlushDelay,
 		Logger:                      w,
