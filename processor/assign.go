@@ -83,7 +83,7 @@ func (a *assigner) openPartition(ctx context.Context, tp kafka.TopicPartition, a
 		return nil, err
 	}
 	p.overlay = p.store.NewOverlay()
-	if p.since, err = a.window.Since(p.overlay); err != nil {
+	if p.recent, err = a.window.NewRecent(p.overlay, p.store.Position().StreamTime, dedup.DefaultRecentBytes); err != nil {
 		return nil, stopState(err)
 	}
 	position := p.store.Position()

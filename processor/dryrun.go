@@ -75,15 +75,18 @@ type dryRun struct {
 	result  DryRunResult
 
 	stream int64 // stream time, epoch ms
-	since  int64 // stream time of the first interaction that was accepted
+	recent *dedup.Recent
 	keyed  interaction.Keyed
 	o      outcome
 }
 
 func newDryRun(rules *normalize.Rules, dir string) (*dryRun, error) {
-	d := &dryRun{view: newMemoryView(), since: dedup.Nothing, result: DryRunResult{Rejects: map[interaction.Reason]int{}}}
+	d := &dryRun{view: newMemoryView(), result: DryRunResult{Rejects: map[interaction.Reason]int{}}}
 	var err error
 	if d.resolve, err = newResolveStep(rules); err != nil {
+		return nil, err
+	}
+	if d.recent, err = d.resolve.seen.NewRecent(d.view, 0, dedup.DefaultRecentBytes); err != nil {
 		return nil, err
 	}
 	d.ingest = newIngestStep(rules, nil)
@@ -154,11 +157,11 @@ func (d *dryRun) line(number int, text []byte) error {
 		return d.reject(number, text, reject)
 	}
 	d.stream = max(d.stream, min(d.keyed.ReceivedAt, d.advance()))
-	if err := d.resolve.step(d.view, &d.keyed, moment{d.stream, d.since, uint64(number)}, &d.o); err != nil {
+	if err := d.resolve.step(d.view, &d.keyed, moment{d.stream, uint64(number), d.recent}, &d.o); err != nil {
 		return err
 	}
 	if d.o.verdict == verdictEvent {
-		d.since = min(d.since, d.stream)
+		d.recent.Add(d.resolve.seen, d.keyed.ID, d.stream)
 	}
 	d.view.put(d.o.rows)
 	d.view.put(d.o.seen)

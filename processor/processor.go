@@ -43,7 +43,7 @@ type Options struct {
 
 // gcPercent lets the heap grow further between two collections than Go's default of 100: the caches make most of it, and
 // collecting costs more than the memory.
-const gcPercent = 300
+const gcPercent = 200
 
 // TuneGC sets the garbage collector for a process that runs a processor, unless the environment (GOGC) does.
 func TuneGC() {

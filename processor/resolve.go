@@ -40,15 +40,15 @@ func newResolveStep(r *normalize.Rules) (*resolveStep, error) {
 
 // moment is where a keyed interaction stands in its log.
 type moment struct {
-	stream int64  // stream time, epoch ms
-	since  int64  // stream time before which nothing was accepted, see dedup.Window.Since
-	seq    uint64 // offset in the keyed topic: the name of what the interaction brings into being
+	stream int64         // stream time, epoch ms
+	seq    uint64        // offset in the keyed topic: the name of what the interaction brings into being
+	recent *dedup.Recent // of the view
 }
 
 // step resolves k, which o refers to afterwards.
 func (s *resolveStep) step(view table.View, k *interaction.Keyed, at moment, o *outcome) error {
 	o.reset()
-	seen, err := s.seen.Check(view, k.ID, k.Content, at.stream, at.since)
+	seen, err := s.seen.Check(view, k.ID, k.Content, at.stream, at.recent)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type partition struct {
 	lastSeen *kafka.Record // the last record of the transaction in each changelog: its offset is known after the flush
 	lastRow  *kafka.Record
 
-	since    int64  // stream time before which the store has no seen row
+	recent   *dedup.Recent
 	expired  string // end of the last range of seen rows that was deleted
 	syncedAt time.Time
 	label    string
@@ -78,7 +78,7 @@ func (s *resolveStage) step(ctx context.Context, session *kafka.Session, r *kafk
 	if err != nil {
 		s.keyed.Origin = interaction.Origin{}
 		s.outcome.park(interaction.ReasonUnparsable, fmt.Sprintf("not a keyed interaction of ours: %v", err))
-	} else if err := s.core.step(p.overlay, &s.keyed, moment{p.position.StreamTime, p.since, uint64(r.Offset)}, &s.outcome); err != nil {
+	} else if err := s.core.step(p.overlay, &s.keyed, moment{p.position.StreamTime, uint64(r.Offset), p.recent}, &s.outcome); err != nil {
 		return stopState(err)
 	}
 	s.encode(r)
@@ -93,7 +93,7 @@ func (s *resolveStage) step(ctx context.Context, session *kafka.Session, r *kafk
 	p.overlay.Put(s.outcome.seen)
 	p.keepSeen(s.outcome.seen)
 	if len(s.outcome.seen) > 0 {
-		p.since = min(p.since, p.position.StreamTime)
+		p.recent.Add(s.core.seen, s.keyed.ID, p.position.StreamTime)
 	}
 	for _, out := range s.out {
 		session.Produce(ctx, out)

@@ -70,14 +70,20 @@ func (w *Window) bucketOf(at int64) uint64 { return uint64(max(at, 0) / w.bucket
 
 // Check looks an interaction up. id is the hash of realm, source and event id, streamTime the greatest append time so
 // far, this interaction's included, in epoch milliseconds. What was accepted at streamTime less the window, exactly,
-// still counts. It reads at most three rows, the newest bucket first, and none of buckets before that of since: a stream
-// time before which the view is known to have no row (see Since).
-func (w *Window) Check(view table.View, id, content interaction.Hash, streamTime, since int64) (Verdict, error) {
+// still counts. It reads at most three rows, the newest bucket first, and only those that
+// recent does not know to be without it.
+func (w *Window) Check(view table.View, id, content interaction.Hash, streamTime int64, recent *Recent) (Verdict, error) {
 	var key [keyLen]byte
 	copy(key[bucketLen:], id[:])
 	newest := w.bucketOf(streamTime)
-	oldest := max(w.bucketOf(streamTime-w.length), min(newest, w.bucketOf(since)))
+	oldest := w.bucketOf(streamTime - w.length)
 	for b := newest; ; b-- {
+		if !recent.mayHave(b, &id) {
+			if b == oldest {
+				return Fresh, nil
+			}
+			continue
+		}
 		binary.BigEndian.PutUint64(key[:], b)
 		value, err := view.Get(table.Seen, key[:])
 		if err != nil {
@@ -100,15 +106,12 @@ func (w *Window) Check(view table.View, id, content interaction.Hash, streamTime
 	}
 }
 
-// Nothing as the stream time since which a view has rows says that it has none.
-const Nothing = math.MaxInt64
-
-// Since returns a stream time before which the view has no row: the beginning of its oldest bucket, or Nothing.
-func (w *Window) Since(view table.View) (int64, error) {
-	since := int64(Nothing)
+// since is the oldest bucket in which the view has a row, or the greatest number.
+func (w *Window) since(view table.View) (uint64, error) {
+	since := uint64(math.MaxUint64)
 	err := view.Scan(table.Seen, nil, func(key, _ []byte) bool {
 		if len(key) == keyLen {
-			since = int64(binary.BigEndian.Uint64(key)) * w.bucket
+			since = binary.BigEndian.Uint64(key)
 		}
 		return false
 	})

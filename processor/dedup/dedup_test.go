@@ -5,6 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"maps"
+	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,8 +34,13 @@ func (m *memory) Get(t table.ID, key []byte) ([]byte, error) {
 	return m.rows[string(key)], m.err
 }
 
-func (m *memory) Scan(table.ID, []byte, func(key, value []byte) bool) error {
-	return errors.New("scans")
+func (m *memory) Scan(_ table.ID, prefix []byte, fn func(key, value []byte) bool) error {
+	for _, key := range slices.Sorted(maps.Keys(m.rows)) {
+		if strings.HasPrefix(key, string(prefix)) && !fn([]byte(key), m.rows[key]) {
+			break
+		}
+	}
+	return nil
 }
 
 func (m *memory) put(r table.Row) { m.rows[string(r.Key)] = r.Value }
@@ -75,7 +84,7 @@ func TestWindowCountsItsEndAndNothingAfterIt(t *testing.T) {
 			}{{at, Duplicate}, {at + ms/2, Duplicate}, {at + ms - 1, Duplicate}, {at + ms, Duplicate}, {at + ms + 1, Fresh}, {at + 3*ms, Fresh}} {
 				m.expire(w.Expired(c.now))
 				m.reads = 0
-				got, err := w.Check(m, hashOf(1), hashOf(7), c.now, 0)
+				got, err := w.Check(m, hashOf(1), hashOf(7), c.now, &Recent{known: math.MaxUint64})
 				if err != nil || got != c.want {
 					t.Errorf("window %s, %d ms after: %v %v, want %v", length, c.now-at, got, err, c.want)
 				}
@@ -90,10 +99,10 @@ func TestWindowCountsItsEndAndNothingAfterIt(t *testing.T) {
 func TestOtherContentUnderOneIDIsAConflict(t *testing.T) {
 	w, m := window(t, time.Hour), newMemory()
 	m.put(w.Row(hashOf(1), hashOf(7), start))
-	if got, err := w.Check(m, hashOf(1), hashOf(8), start+1, 0); got != Conflict || err != nil {
+	if got, err := w.Check(m, hashOf(1), hashOf(8), start+1, &Recent{known: math.MaxUint64}); got != Conflict || err != nil {
 		t.Errorf("other content: %v %v", got, err)
 	}
-	if got, err := w.Check(m, hashOf(2), hashOf(7), start+1, 0); got != Fresh || err != nil {
+	if got, err := w.Check(m, hashOf(2), hashOf(7), start+1, &Recent{known: math.MaxUint64}); got != Fresh || err != nil {
 		t.Errorf("other id: %v %v", got, err)
 	}
 }
@@ -102,15 +111,15 @@ func TestDuplicateDoesNotProlongTheWindow(t *testing.T) {
 	w, m := window(t, time.Hour), newMemory()
 	m.put(w.Row(hashOf(1), hashOf(7), start))
 	half, end := start+30*60*1000, start+60*60*1000
-	if got, _ := w.Check(m, hashOf(1), hashOf(7), half, 0); got != Duplicate {
+	if got, _ := w.Check(m, hashOf(1), hashOf(7), half, &Recent{known: math.MaxUint64}); got != Duplicate {
 		t.Errorf("after half an hour: %v", got)
 	}
-	if got, _ := w.Check(m, hashOf(1), hashOf(7), end+1, 0); got != Fresh {
+	if got, _ := w.Check(m, hashOf(1), hashOf(7), end+1, &Recent{known: math.MaxUint64}); got != Fresh {
 		t.Errorf("after the hour: %v", got)
 	}
 	// It is accepted again: the new row counts, whatever became of the old one.
 	m.put(w.Row(hashOf(1), hashOf(8), end+1))
-	if got, _ := w.Check(m, hashOf(1), hashOf(8), end+2, 0); got != Duplicate {
+	if got, _ := w.Check(m, hashOf(1), hashOf(8), end+2, &Recent{known: math.MaxUint64}); got != Duplicate {
 		t.Errorf("after it was accepted again: %v", got)
 	}
 }
@@ -130,7 +139,7 @@ func TestExpiredTakesWholeBucketsOutsideTheWindowOnly(t *testing.T) {
 		if i >= 179 {
 			want = Duplicate
 		}
-		if got, _ := w.Check(m, hashOf(uint64(i)), hashOf(7), now, 0); got != want {
+		if got, _ := w.Check(m, hashOf(uint64(i)), hashOf(7), now, &Recent{known: math.MaxUint64}); got != want {
 			t.Errorf("minute %d: %v, want %v", i, got, want)
 		}
 	}
@@ -147,12 +156,12 @@ func TestCheckReportsWhatItCannotRead(t *testing.T) {
 	r := w.Row(hashOf(1), hashOf(7), start)
 	for _, value := range [][]byte{{}, {2}, r.Value[:len(r.Value)-1], append(bytes.Clone(r.Value), 0)} {
 		m.put(table.Row{Table: table.Seen, Key: r.Key, Value: value})
-		if _, err := w.Check(m, hashOf(1), hashOf(7), start, 0); err == nil {
+		if _, err := w.Check(m, hashOf(1), hashOf(7), start, &Recent{known: math.MaxUint64}); err == nil {
 			t.Errorf("row %x is read", value)
 		}
 	}
 	m.err = errors.New("disk")
-	if _, err := w.Check(m, hashOf(1), hashOf(7), start, 0); !errors.Is(err, m.err) {
+	if _, err := w.Check(m, hashOf(1), hashOf(7), start, &Recent{known: math.MaxUint64}); !errors.Is(err, m.err) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -241,7 +250,7 @@ func TestCheckAgreesWithAListOfWhatWasAccepted(t *testing.T) {
 			if rapid.Bool().Draw(rt, "expire") {
 				m.expire(w.Expired(now))
 			}
-			got, err := w.Check(m, hashOf(id), hashOf(content), now, 0)
+			got, err := w.Check(m, hashOf(id), hashOf(content), now, &Recent{known: math.MaxUint64})
 			if err != nil || got != want {
 				rt.Fatalf("%v %v, want %v", got, err, want)
 			}
@@ -262,7 +271,7 @@ func BenchmarkCheckNew(b *testing.B) {
 	b.ReportAllocs()
 	for i := uint64(0); b.Loop(); i++ {
 		id := hashOf(1<<40 + i)
-		if v, err := w.Check(m, id, id, start, 0); v != Fresh || err != nil {
+		if v, err := w.Check(m, id, id, start, &Recent{known: math.MaxUint64}); v != Fresh || err != nil {
 			b.Fatal(v, err)
 		}
 		_ = w.Row(id, id, start)

@@ -25,7 +25,7 @@ const (
 	DefaultCacheBytes = 128 << 20 // block cache of the process
 	// DefaultMemTableBytes is of each store; up to memTableStop of them exist before writes wait. Pebble takes their memory out
 	// of the block cache: with many stores large memtables would leave no room for filters, and every lookup would read the disk.
-	DefaultMemTableBytes = 8 << 20
+	DefaultMemTableBytes = 16 << 20
 	DefaultRestoreBytes  = 64 << 20 // rows held in memory by a full restore, each
 	DefaultOpenFiles     = 2000     // tables held open by the process
 )
@@ -95,7 +95,7 @@ func OpenStores(o Options) (*Stores, error) {
 		s.release()
 		return nil, wrap(o.Dir, "open", err)
 	}
-	s.cache = pebble.NewCache(s.opts.CacheBytes - s.opts.CacheBytes/rowCacheShare)
+	s.cache = pebble.NewCache(s.opts.CacheBytes)
 	s.files = pebble.NewFileCache(runtime.GOMAXPROCS(0), s.opts.OpenFiles)
 	return s, nil
 }
