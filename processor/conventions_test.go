@@ -35,7 +35,7 @@ var words = []string{"processor/interaction", "processor/table"}
 var pure = []string{"processor/interaction", "processor/table", "processor/source", "processor/normalize", "processor/dedup", "processor/identity"}
 
 // starters are the packages that may start goroutines.
-var starters = []string{"processor", "processor/kafka", "processor/kafka/embedded", "cmd/kinfold"}
+var starters = []string{"processor", "processor/kafka", "processor/kafka/embedded", "cmd/kinfold", "deploy/bench"}
 
 // forbidden names calls that a pure package does not make.
 var forbidden = map[string]string{

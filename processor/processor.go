@@ -124,6 +124,7 @@ func (p *Processor) Run(ctx context.Context) error {
 			}
 		})
 	}
+	p.log.Info("health and metrics are served", "address", p.HTTPAddr())
 	start(p.http.run)
 	err := p.work(ctx, start)
 	if err != nil {

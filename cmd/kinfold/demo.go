@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,11 +27,15 @@ const (
 	demoApp        = "demo"
 	demoInputTopic = "interactions" // of --input
 	demoPartitions = 4
-	// demoEvery is the time between two lines of progress.
-	demoEvery = 250 * time.Millisecond
+	// The time between two lines of progress, on a terminal and elsewhere.
+	demoEvery     = 100 * time.Millisecond
+	demoEveryPipe = time.Second
+	// demoTick is the time between two portions of interactions.
+	demoTick = 25 * time.Millisecond
 )
 
 type demoOptions struct {
+	pace    time.Duration
 	seed    uint64
 	size    int
 	input   string
@@ -56,6 +61,7 @@ With --input, your own interactions take the retailer's place: one plain JSON in
 	}
 	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "another `NUMBER` is another retailer")
 	cmd.Flags().IntVar(&o.size, "size", 20_000, "`NUMBER` of interactions of the retailer")
+	cmd.Flags().DurationVar(&o.pace, "pace", 6*time.Second, "`TIME` over which the interactions come in; 0: all at once")
 	cmd.Flags().StringVarP(&o.input, "input", "i", "", "`FILE` of your own interactions, one JSON object a line")
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "stay up afterwards, with the broker, the topics and the metrics, until Ctrl-C")
 	cmd.Flags().BoolVar(&o.noColor, "no-color", false, "plain text, also on a terminal")
@@ -77,10 +83,11 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 		return err
 	}
 	c := demoConfig(d.kafka.Brokers, o.input != "")
-	if err := d.fill(cmd.Context(), c, records); err != nil {
+	if err := d.makeInputs(cmd.Context(), c); err != nil {
 		return err
 	}
-	p, err := processor.Open(c, processor.Options{FS: processor.InMemory()})
+	ready := make(chan struct{})
+	p, err := processor.Open(c, processor.Options{FS: processor.InMemory(), Ready: func() { close(ready) }})
 	if err != nil {
 		return err
 	}
@@ -89,6 +96,17 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		return err
+	}
+	d.count(records)
+	d.began = time.Now()
+	d.introduce(o, c)
+	fed := make(chan error, 1)
+	go func() { fed <- d.feed(ctx, records, o.pace) }()
+	defer func() { cancel(); <-fed }()
 	if err := d.watch(ctx, c, p, ended); err != nil {
 		return err
 	}
@@ -101,6 +119,14 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 	}
 	cancel()
 	return <-ended
+}
+
+func (d *demoRun) introduce(o demoOptions, c *config.Config) {
+	what := fmt.Sprintf("30 days of Casa Lumbre, a retailer with three branches, a web shop, an app and mailings: %d interactions", d.total)
+	if o.input != "" {
+		what = fmt.Sprintf("%d lines of %s", d.total, o.input)
+	}
+	fmt.Fprintf(d.out, "%s,\nthrough an embedded Kafka at %s, from the topics %s.\n\n", what, d.kafka.Brokers[0], strings.Join(c.InputTopics(), ", "))
 }
 
 // demoConfig is the configuration of `kinfold run` for the embedded broker.
@@ -167,7 +193,7 @@ type demoRun struct {
 	parked int64 // rejects that stand for an interaction which became no event
 }
 
-func (d *demoRun) fill(ctx context.Context, c *config.Config, records []demo.Record) error {
+func (d *demoRun) makeInputs(ctx context.Context, c *config.Config) error {
 	admin, err := kafka.NewAdmin(d.kafka)
 	if err != nil {
 		return err
@@ -178,22 +204,52 @@ func (d *demoRun) fill(ctx context.Context, c *config.Config, records []demo.Rec
 			return err
 		}
 	}
+	return nil
+}
+
+func (d *demoRun) count(records []demo.Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen.In = map[string]int64{}
+	for _, r := range records {
+		d.seen.In[r.Topic]++
+	}
+	d.total = int64(len(records))
+}
+
+// feed writes the records in their order, spread evenly over pace, as if the days of the retailer went by in seconds.
+func (d *demoRun) feed(ctx context.Context, records []demo.Record, pace time.Duration) error {
 	producer, err := kafka.NewProducer(d.kafka)
 	if err != nil {
 		return err
 	}
 	defer producer.Close()
-	d.seen.In = map[string]int64{}
-	for _, r := range records {
-		rec := &kafka.Record{Topic: r.Topic, Partition: kafka.Unassigned, Key: r.Key, Value: r.Value, Timestamp: r.Time}
-		for _, h := range r.Headers {
-			rec.Headers = append(rec.Headers, kafka.Header{Key: h.Key, Value: h.Value})
+	began := time.Now()
+	ticker := time.NewTicker(demoTick)
+	defer ticker.Stop()
+	for sent := 0; sent < len(records); {
+		due := len(records)
+		if passed := time.Since(began); passed < pace {
+			due = int(int64(len(records)) * int64(passed) / int64(pace))
 		}
-		producer.Produce(ctx, rec)
-		d.seen.In[r.Topic]++
+		for ; sent < due; sent++ {
+			r := &records[sent]
+			rec := &kafka.Record{Topic: r.Topic, Partition: kafka.Unassigned, Key: r.Key, Value: r.Value, Timestamp: r.Time}
+			for _, h := range r.Headers {
+				rec.Headers = append(rec.Headers, kafka.Header{Key: h.Key, Value: h.Value})
+			}
+			producer.Produce(ctx, rec)
+		}
+		if err := producer.Flush(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
 	}
-	d.total = int64(len(records))
-	return producer.Flush(ctx)
+	return nil
 }
 
 // watch reads the outputs back and shows progress until everything that went in is accounted for.
@@ -204,9 +260,13 @@ func (d *demoRun) watch(ctx context.Context, c *config.Config, p *processor.Proc
 	ticker := time.NewTicker(demoEvery)
 	defer ticker.Stop()
 	defer func() { stop(); <-read }()
+	shown := time.Now()
 	for {
 		done := d.accounted(p)
-		d.progress(p, done)
+		if done || d.terminal || time.Since(shown) >= demoEveryPipe {
+			d.progress(p, done)
+			shown = time.Now()
+		}
 		if done {
 			return nil
 		}

@@ -200,7 +200,8 @@ const (
 
 // HTTP is the server of /healthz, /readyz and /metrics. It has no authentication.
 type HTTP struct {
-	// Listen is the address, host:port. Default: 127.0.0.1:9464, reachable from this machine only.
+	// Listen is the address, host:port; port 0 is any free one, which the log names. Default: 127.0.0.1:9464, reachable from
+	// this machine only.
 	Listen string `yaml:"listen"`
 }
 

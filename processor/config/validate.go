@@ -118,11 +118,11 @@ func (v *validator) number(path string, n, least, greatest int) {
 	}
 }
 
-// hostPort checks an address. Host may be empty only for a listener.
-func (v *validator) hostPort(path, address, example string, emptyHost bool) {
+// hostPort checks an address. Only a listener may leave the host empty, and take port 0 for any free one.
+func (v *validator) hostPort(path, address, example string, listener bool) {
 	host, port, err := net.SplitHostPort(address)
 	n, portErr := strconv.Atoi(port)
-	if err != nil || portErr != nil || n < 1 || n > 65535 || host == "" && !emptyHost {
+	if err != nil || portErr != nil || n < 0 || n > 65535 || (host == "" || n == 0) && !listener {
 		v.fault(path, "host:port, such as "+example, "%q is no address", address)
 	}
 }
