@@ -123,11 +123,8 @@ func (r *restore) run(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case r.committed < 0 && identity.End > identity.Start:
-		return stop(fmt.Sprintf("if the offsets of group %s were deleted on purpose, choose another app name; otherwise restore them", r.group),
-			"group %s has no committed offset for %s partition %d, but %s is not empty", r.group, r.p.tp.Topic, r.p.tp.Partition, identityTP.Topic)
 	case r.committed < 0:
-		return nil // a new partition
+		return r.nothingWritten(ctx, identityTP, identity)
 	case position.Transaction > 0 && position.IdentityNext < identity.Start:
 		if err := r.setAside(identityTP, position.IdentityNext, identity.Start); err != nil {
 			return err
@@ -143,6 +140,14 @@ func (r *restore) run(ctx context.Context) error {
 		return err
 	}
 	return r.complete()
+}
+
+// nothingWritten refuses a changelog with committed rows where no offset was ever committed. What was aborted does not count.
+func (r *restore) nothingWritten(ctx context.Context, tp kafka.TopicPartition, b kafka.Bounds) error {
+	return r.admin.ReadRange(ctx, tp, b.Start, b.End, func(*kafka.Record) error {
+		return stop(fmt.Sprintf("if the offsets of group %s were deleted on purpose, choose another app name; otherwise restore them", r.group),
+			"group %s has no committed offset for %s partition %d, but %s is not empty", r.group, r.p.tp.Topic, r.p.tp.Partition, tp.Topic)
+	})
 }
 
 // sameHistory refuses a store that claims what was never committed.

@@ -121,6 +121,7 @@ func (d *dryRun) lines(ctx context.Context, input io.Reader, progress func(int))
 		}
 		if number%progressEvery == 0 {
 			progress(number)
+			d.view.drop(d.resolve.seen.Expired(d.stream))
 			if ctx.Err() != nil {
 				return fmt.Errorf("stopped after line %d: %w", number, ctx.Err())
 			}

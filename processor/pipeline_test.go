@@ -249,6 +249,27 @@ func TestAnUnknownCommitIsRecoveredFromTheChangelog(t *testing.T) {
 	}
 }
 
+func TestAnAbortedFirstTransactionIsNoLostHistory(t *testing.T) {
+	b, err := embedded.Start(embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	r := newRig(t, b.Addrs())
+	lines := retailer(9, 100)
+	p := r.start(state.NewMemoryFS())
+	p.isReady()
+	// Records and an abort marker are in the changelog, but nothing was ever committed.
+	b.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Group: r.config().Group(config.StageResolve), Err: kerr.UnknownServerError, Count: 2})
+	r.feed(lines...)
+	r.drained()
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	out := r.outputs()
+	expectEach(t, lines, &out)
+}
+
 func TestTwoProcessesShareThePartitionsAndOneTakesOver(t *testing.T) {
 	onEachBroker(t, func(r *rig) {
 		r.configure = func(c *config.Config) {

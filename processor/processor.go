@@ -134,6 +134,11 @@ func (p *Processor) Run(ctx context.Context) error {
 	if p.workersDone(&wg); err == nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 		err = context.Cause(ctx)
 	}
+	if err != nil {
+		p.log.Error("stopped by an error; nothing is lost, but somebody has to look", "error", err)
+	} else {
+		p.log.Info("stopped")
+	}
 	return err
 }
 
@@ -147,7 +152,6 @@ func (p *Processor) workersDone(wg *sync.WaitGroup) {
 	}
 	p.http.close()
 	wg.Wait()
-	p.log.Info("stopped")
 }
 
 // work checks the cluster, makes what is missing, and starts the stages.

@@ -324,9 +324,9 @@ func TestKillBetweenAppliesLeavesRowsAndPositionOfOneTransaction(t *testing.T) {
 				t.Errorf("%s after transaction %d: %d rows, want %d", name, tx, len(rows), want)
 			}
 			for i := range 50 {
-				key := string(AppendRowKey(nil, table.Components, fmt.Appendf(nil, "cliente-%d", i)))
-				if rows[key] != fmt.Sprint(got.Transaction) {
-					t.Errorf("%s after transaction %d: position says %d, row says %s", name, tx, got.Transaction, rows[key])
+				key := AppendRowKey(nil, table.Components, fmt.Appendf(nil, "cliente-%d", i))
+				if row := rows[string(key)]; row != fmt.Sprint(got.Transaction) {
+					t.Errorf("%s after transaction %d: position says %d, row says %s", name, tx, got.Transaction, row)
 				}
 			}
 			again.Close()
