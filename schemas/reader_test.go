@@ -1,0 +1,214 @@
+package schemas
+
+import (
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/linkedin/goavro/v2"
+
+	"kinfold/processor/interaction"
+)
+
+const required = `{"name":"event_id","type":"string"},{"name":"source","type":"string"},{"name":"channel","type":"string"},{"name":"type","type":"string"},{"name":"occurred_at","type":"long"}`
+
+func record(fields string) string {
+	return `{"type":"record","name":"Venta","namespace":"tienda.v2","fields":[` + fields + `]}`
+}
+
+// written encodes a record with a writer's schema and reads it as an interaction.
+func written(t *testing.T, schema string, native map[string]any) (interaction.Interaction, *interaction.Reject) {
+	t.Helper()
+	r, err := NewReader(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := goavro.NewCodec(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := c.BinaryFromNative(nil, native)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := interaction.Interaction{UserIDOverlong: true, Identifiers: []interaction.Raw{{Namespace: "of the record before"}}}
+	reject := r.Interaction(body, &in)
+	if reject == nil {
+		if extra := r.Interaction(append(body, 7), &interaction.Interaction{}); extra == nil || extra.Reason != interaction.ReasonLeftoverBytes {
+			t.Errorf("a byte left over gives %v", extra)
+		}
+	}
+	return in, reject
+}
+
+func event(more map[string]any) map[string]any {
+	m := map[string]any{"event_id": "v-1", "source": "pos", "channel": "pos", "type": "order.placed", "occurred_at": int64(1772452800000)}
+	for k, v := range more {
+		m[k] = v
+	}
+	return m
+}
+
+func TestEvolvedWritersAreReadByName(t *testing.T) {
+	plain := interaction.Interaction{EventID: "v-1", Source: "pos", Channel: "pos", Type: "order.placed", OccurredAt: 1772452800000, TimeStated: true, Payload: []byte{0, 0, 0}}
+	with := func(change func(*interaction.Interaction)) interaction.Interaction {
+		in := plain
+		change(&in)
+		return in
+	}
+	for name, c := range map[string]struct {
+		schema string
+		native map[string]any
+		want   interaction.Interaction
+	}{
+		"only what must be there": {record(required), event(nil), plain},
+		"a field that we do not know": {record(required + `,{"name":"cajero","type":["null","string"]}`),
+			event(map[string]any{"cajero": goavro.Union("string", "Inés")}), plain},
+		"fields in another order, nullable": {record(`{"name":"user_id","type":["string","null"]},` + required),
+			event(map[string]any{"user_id": goavro.Union("string", "ñandú-7")}), with(func(in *interaction.Interaction) { in.UserID, in.HasUserID = "ñandú-7", true })},
+		"null": {record(required + `,{"name":"user_id","type":["null","string"]},{"name":"store_code","type":["null","string"]}`),
+			event(map[string]any{"user_id": nil, "store_code": nil}), plain},
+		"renamed with an alias": {record(strings.Replace(required, `"name":"source"`, `"name":"sistema","aliases":["source"]`, 1)),
+			event(map[string]any{"sistema": "pos"}), plain},
+		"int for long": {record(strings.Replace(required, `"occurred_at","type":"long"`, `"occurred_at","type":"int"`, 1)),
+			event(map[string]any{"occurred_at": int32(1772452800)}), with(func(in *interaction.Interaction) { in.OccurredAt = 1772452800 })},
+		"microseconds": {record(strings.Replace(required, `"occurred_at","type":"long"`, `"occurred_at","type":{"type":"long","logicalType":"timestamp-micros"}`, 1)),
+			event(map[string]any{"occurred_at": time.UnixMicro(1772452800000999)}), plain},
+		"bytes for string, enum for string": {record(strings.Replace(strings.Replace(required, `"event_id","type":"string"`, `"event_id","type":"bytes"`, 1),
+			`"channel","type":"string"`, `"channel","type":{"type":"enum","name":"Canal","symbols":["web","pos"]}`, 1)),
+			event(map[string]any{"event_id": []byte("v-1")}), plain},
+		"identifiers without verified": {record(required + `,{"name":"identifiers","type":{"type":"array","items":{"type":"record","name":"Id","fields":[{"name":"value","type":"string"},{"name":"namespace","type":"string"}]}}}`),
+			event(map[string]any{"identifiers": []any{map[string]any{"namespace": "email", "value": "zoé@correo.example"}}}),
+			with(func(in *interaction.Interaction) {
+				in.Identifiers = []interaction.Raw{{Namespace: "email", Value: "zoé@correo.example"}}
+			})},
+		"order with a decimal of scale 2, and a double": {record(required + `,{"name":"order","type":["null",{"type":"record","name":"Pedido","fields":[
+				{"name":"order_number","type":"string"},{"name":"total_amount","type":{"type":"bytes","logicalType":"decimal","precision":10,"scale":2}},
+				{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Linea","fields":[{"name":"sku","type":"string"},{"name":"quantity","type":"double"}]}}}]}]}`),
+			event(map[string]any{"order": goavro.Union("tienda.v2.Pedido", map[string]any{"order_number": "A-1", "total_amount": big.NewRat(1999, 100),
+				"lines": []any{map[string]any{"sku": "S", "quantity": 0.5}}})}),
+			with(func(in *interaction.Interaction) {
+				// 19.99 is 199900 at scale 4: 03 0C DC; a half is 5000: 13 88
+				in.Payload = []byte{2, 6, 'A', '-', '1', 0, 2, 6, 0x03, 0x0C, 0xDC, 2, 2, 'S', 0, 2, 4, 0x13, 0x88, 0, 0, 0, 0}
+			})},
+		"maps with nullable values, in the order of their keys": {record(required + `,{"name":"traits","type":{"type":"map","values":["null","string"]}}`),
+			event(map[string]any{"traits": map[string]any{"b": goavro.Union("string", "2"), "a": goavro.Union("string", "1"), "c": nil}}),
+			with(func(in *interaction.Interaction) { in.Payload = []byte{0, 4, 2, 'a', 2, '1', 2, 'b', 2, '2', 0, 0} })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, reject := written(t, c.schema, c.native)
+			if reject != nil {
+				t.Fatal(reject)
+			}
+			if len(got.Identifiers) == 0 {
+				got.Identifiers = nil
+			}
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Errorf("interaction (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestFieldsThatDoNotFitAreRejectsThatNameThem(t *testing.T) {
+	amount := func(scale int) string {
+		return record(required + fmt.Sprintf(`,{"name":"order","type":{"type":"record","name":"Pedido","fields":[{"name":"order_number","type":"string"},{"name":"total_amount","type":{"type":"bytes","logicalType":"decimal","precision":30,"scale":%d}}]}}`, scale))
+	}
+	for name, c := range map[string]struct {
+		schema string
+		native map[string]any
+		reason interaction.Reason
+		detail string
+	}{
+		"a number as source": {record(strings.Replace(required, `"source","type":"string"`, `"source","type":"long"`, 1)), event(map[string]any{"source": int64(1)}), interaction.ReasonInvalidField, "source"},
+		"no time":            {record(strings.Replace(required, `,{"name":"occurred_at","type":"long"}`, "", 1)), event(nil), interaction.ReasonMissingField, "occurred_at"},
+		"a boolean in an array": {record(required + `,{"name":"identifiers","type":{"type":"array","items":"boolean"}}`),
+			event(map[string]any{"identifiers": []any{true}}), interaction.ReasonInvalidField, "identifiers[0]"},
+		"an amount with five digits after the point": {amount(5), event(map[string]any{"order": map[string]any{"order_number": "1", "total_amount": big.NewRat(1, 100_000)}}),
+			interaction.ReasonInvalidField, "order.total_amount"},
+		"an amount of twenty digits": {amount(0), event(map[string]any{"order": map[string]any{"order_number": "1", "total_amount": new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(19), nil))}}),
+			interaction.ReasonInvalidField, "order.total_amount"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, reject := written(t, c.schema, c.native)
+			if reject == nil || reject.Reason != c.reason || !strings.HasPrefix(reject.Detail, c.detail+":") {
+				t.Errorf("reject %v, want %s that begins with %s", reject, c.reason, c.detail)
+			}
+		})
+	}
+}
+
+func TestHostileSchemasAreRefused(t *testing.T) {
+	deep := strings.Repeat(`{"type":"array","items":`, 1000) + `"string"` + strings.Repeat("}", 1000)
+	for name, c := range map[string]struct{ schema, want string }{
+		"refers to itself":           {`{"type":"record","name":"A","fields":[{"name":"a","type":"A"}]}`, "refers to itself"},
+		"through a union":            {`{"type":"record","name":"A","fields":[{"name":"a","type":["null","A"]}]}`, "refers to itself"},
+		"through an array and a map": {`{"type":"record","name":"A","namespace":"x","fields":[{"name":"a","type":{"type":"array","items":{"type":"map","values":"x.A"}}}]}`, "refers to itself"},
+		"two decimals without scale": {record(`{"name":"a","type":{"type":"bytes","logicalType":"decimal","precision":4}},{"name":"b","type":{"type":"bytes","logicalType":"decimal","precision":4}}`), "Avro library"},
+		"items without bytes":        {record(`{"name":"a","type":{"type":"array","items":"null"}}`), "take no bytes"},
+		"nested deeply":              {record(`{"name":"a","type":` + deep + `}`), "nested deeper"},
+		"large":                      {record(`{"name":"a","type":"string","doc":"` + strings.Repeat("x", 2<<20) + `"}`), "at most"},
+		"no record":                  {`"string"`, "not a record"},
+		"no JSON":                    {`{`, "no JSON"},
+		"undefined type":             {record(`{"name":"a","type":"Perdido"}`), "not defined"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := NewReader(c.schema); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestOurSchemaReformattedIsReadByTheTypedCodec(t *testing.T) {
+	for name, schema := range map[string]string{
+		"as it is":             interactionSchema,
+		"without white space":  strings.Join(strings.Fields(interactionSchema), " "),
+		"without its defaults": strings.ReplaceAll(interactionSchema, `"default": null, `, ""),
+	} {
+		r, err := NewReader(schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.codec != nil {
+			t.Errorf("%s: it goes through the slow way", name)
+		}
+	}
+	other, err := NewReader(strings.ReplaceAll(interactionSchema, `"scale": 4`, `"scale": 2`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other.codec == nil {
+		t.Error("a schema with another scale is taken for ours")
+	}
+}
+
+func TestHugeBlocksOfAForeignRecordEndInAReject(t *testing.T) {
+	r, err := NewReader(record(required + `,{"name":"identifiers","type":{"type":"array","items":"string"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := appendLong([]byte{0, 0, 0, 0, 0}, 1<<31)
+	if reject := r.Interaction(body, &interaction.Interaction{}); reject == nil || reject.Reason != interaction.ReasonUnparsable {
+		t.Errorf("reject %v, want unparsable", reject)
+	}
+}
+
+func FuzzReader(f *testing.F) {
+	r, err := NewReader(record(required + `,{"name":"user_id","type":["null","string"]},{"name":"traits","type":{"type":"map","values":"string"}},{"name":"identifiers","type":{"type":"array","items":{"type":"record","name":"Id","fields":[{"name":"namespace","type":"string"},{"name":"value","type":"string"}]}}}`))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var in interaction.Interaction
+		if r.Interaction(body, &in) == nil {
+			if _, err := AppendPayloadJSON(nil, in.Payload); err != nil {
+				t.Errorf("the payload is not well formed: %v", err)
+			}
+		}
+	})
+}
