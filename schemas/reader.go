@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -18,6 +19,8 @@ import (
 const (
 	maxSchemaBytes = 1 << 20
 	maxSchemaDepth = 64
+	maxLeaves      = 100_000 // values that the types of a schema multiply to
+	maxDigits      = 1_000   // precision and scale of a decimal
 	// maxBlockCount is the number of items in one block of an array or map; the Avro library makes room for them in advance.
 	maxBlockCount = 100_000
 	// maxBlockBytes is the length of one string or bytes value, and of one block that states its size.
@@ -108,6 +111,16 @@ func (r *Reader) Interaction(body []byte, dst *interaction.Interaction) *interac
 	if !ok {
 		return &interaction.Reject{Reason: interaction.ReasonUnparsable, Detail: "not a record"}
 	}
+	return r.project(record, dst)
+}
+
+// project shields us from records whose shape is not that of their schema.
+func (r *Reader) project(record map[string]any, dst *interaction.Interaction) (reject *interaction.Reject) {
+	defer func() {
+		if p := recover(); p != nil {
+			reject = &interaction.Reject{Reason: interaction.ReasonUnparsable, Detail: "the record does not have the shape of its schema"}
+		}
+	}()
 	p := projection{reader: r, record: record}
 	p.interaction(dst)
 	return p.reject
@@ -192,7 +205,11 @@ func (p *projection) text(path string, v any) string {
 }
 
 func (p *projection) time() int64 {
-	_, v := p.value(fieldOccurredAt)
+	node, v := p.value(fieldOccurredAt)
+	if v != nil && !slices.Contains(timeTypes, node.logical) {
+		p.invalid("occurred_at", "logical type %s is no time in milliseconds or microseconds", node.logical)
+		return 0
+	}
 	switch v := v.(type) {
 	case nil:
 		p.fail(interaction.ReasonMissingField, "occurred_at", "the record has none")
@@ -207,6 +224,9 @@ func (p *projection) time() int64 {
 	}
 	return 0
 }
+
+// timeTypes are the logical types of occurred_at; a plain number is milliseconds.
+var timeTypes = []string{"", "timestamp-millis", "timestamp-micros"}
 
 func (p *projection) identifiers(dst *interaction.Interaction) {
 	dst.Identifiers = dst.Identifiers[:0]
@@ -403,7 +423,7 @@ func (p *projection) texts(b []byte, field int) []byte {
 	for _, key := range sortedKeys(m) {
 		_, value := unwrap(node.items, m[key])
 		if value != nil { // an entry without value says nothing
-			entries = append(entries, p.text(name, key), p.text(name+"."+key, value))
+			entries = append(entries, p.text(name, key), p.text(name+" value", value))
 		}
 	}
 	if len(entries) > 0 {

@@ -151,6 +151,10 @@ func TestHostileSchemasAreRefused(t *testing.T) {
 		"items without bytes":        {record(`{"name":"a","type":{"type":"array","items":"null"}}`), "take no bytes"},
 		"nested deeply":              {record(`{"name":"a","type":` + deep + `}`), "nested deeper"},
 		"large":                      {record(`{"name":"a","type":"string","doc":"` + strings.Repeat("x", 2<<20) + `"}`), "at most"},
+		"a type named like Avro's":   {`{"type":"record","name":"long","fields":[{"name":"a","type":"string"}]}`, "Avro's own"},
+		"a type named long.foo":      {`{"type":"record","name":"foo","namespace":"long","fields":[{"name":"a","type":{"type":"long","logicalType":"foo"}}]}`, "Avro's own"},
+		"types that double":          {doubling(34), "multiply"},
+		"a decimal of 10^8 digits":   {record(`{"name":"a","type":{"type":"bytes","logicalType":"decimal","precision":100000000,"scale":100000000}}`), "decimal"},
 		"no record":                  {`"string"`, "not a record"},
 		"no JSON":                    {`{`, "no JSON"},
 		"undefined type":             {record(`{"name":"a","type":"Perdido"}`), "not defined"},
@@ -160,6 +164,28 @@ func TestHostileSchemasAreRefused(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// doubling is a chain of records, each with two fields of the one before it.
+func doubling(n int) string {
+	fields := `{"name":"a","type":{"type":"record","name":"R0","fields":[]}}`
+	for i := range n {
+		fields += fmt.Sprintf(`,{"name":"f%d","type":{"type":"record","name":"R%d","fields":[{"name":"a","type":"tienda.v2.R%d"},{"name":"b","type":"tienda.v2.R%d"}]}}`, i, i+1, i, i)
+	}
+	return record(fields)
+}
+
+func TestUnionsOfAnyShapeNeverEndTheProcess(t *testing.T) {
+	_, reject := written(t, record(required+`,{"name":"identifiers","type":["string",{"type":"array","items":"string"}]}`),
+		event(map[string]any{"identifiers": goavro.Union("array", []any{"a"})}))
+	if reject == nil || reject.Reason != interaction.ReasonInvalidField {
+		t.Errorf("reject %v, want invalid_field", reject)
+	}
+	in, reject := written(t, record(required+`,{"name":"traits","type":["string",{"type":"map","values":"string"}]}`),
+		event(map[string]any{"traits": goavro.Union("map", map[string]any{"a": "1"})}))
+	if reject != nil || len(in.Payload) < 5 {
+		t.Errorf("interaction %v, reject %v", in, reject)
 	}
 }
 

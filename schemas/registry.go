@@ -20,8 +20,14 @@ const (
 	registryTimeout = 5 * time.Second
 	// unknownFor is how long an id that the registry did not know stays unknown without being asked for again.
 	unknownFor = 30 * time.Second
-	// maxReaders bounds the writer schemas kept; a topic has a handful. Beyond it the registry is asked again.
+	// maxReaders bounds the writer schemas kept, and maxUnknown the ids that the registry did not know: bytes that only look like an
+	// id must not push out the schemas in use. Beyond them the registry is asked again.
 	maxReaders = 1_000
+	maxUnknown = 10_000
+	// maxID is the greatest schema id that a registry gives out.
+	maxID = 1<<31 - 1
+	// maxReason bounds what a reject says of a schema, in bytes.
+	maxReason = 500
 	// maxReferences bounds how deep references of a schema may refer on.
 	maxReferences = 16
 )
@@ -42,15 +48,15 @@ type Registry struct {
 	cl  *sr.Client
 	log *slog.Logger
 
-	mu    sync.RWMutex
-	known map[int]verdict
+	mu      sync.RWMutex
+	known   map[int]verdict
+	unknown map[int]time.Time // until when an id is not asked for again
 }
 
 // verdict is what is known of a schema id: its reader, or why records with it are rejects.
 type verdict struct {
 	reader *Reader
 	reject *interaction.Reject
-	until  time.Time // of an unknown id: when to ask again
 }
 
 // OpenRegistry makes a client. It asks nothing yet.
@@ -73,15 +79,18 @@ func OpenRegistry(c RegistryConfig) (*Registry, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{cl: cl, log: log, known: map[int]verdict{}}, nil
+	return &Registry{cl: cl, log: log, known: map[int]verdict{}, unknown: map[int]time.Time{}}, nil
 }
 
 // Known reports whether records with the id can be decoded or rejected without asking the registry.
 func (r *Registry) Known(id int) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	v, ok := r.known[id]
-	return ok && (v.until.IsZero() || time.Now().Before(v.until))
+	if _, ok := r.known[id]; ok || id > maxID {
+		return true
+	}
+	until, ok := r.unknown[id]
+	return ok && time.Now().Before(until)
 }
 
 // Fetch asks for the schema of an id. That the registry does not know it, or that it is unusable, is an answer, too; the only
@@ -93,26 +102,32 @@ func (r *Registry) Fetch(ctx context.Context, id int) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if v == nil {
+		if len(r.unknown) >= maxUnknown {
+			clear(r.unknown)
+		}
+		r.unknown[id] = time.Now().Add(unknownFor)
+		return nil
+	}
 	if len(r.known) >= maxReaders {
 		clear(r.known)
 	}
-	r.known[id] = v
+	r.known[id] = *v
 	return nil
 }
 
-func (r *Registry) ask(ctx context.Context, id int) (verdict, error) {
+// ask returns nil without an error where the registry does not know the id.
+func (r *Registry) ask(ctx context.Context, id int) (*verdict, error) {
 	schema, err := r.cl.SchemaByID(ctx, id)
-	if notFound(err) {
-		return verdict{
-			reject: &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("the registry does not know schema id %d", id)},
-			until:  time.Now().Add(unknownFor),
-		}, nil
-	}
-	if err != nil {
-		return verdict{}, unreachable(ctx, err)
-	}
-	if schema.Type != sr.TypeAvro {
-		return verdict{reject: &interaction.Reject{Reason: interaction.ReasonUnsupportedType, Detail: fmt.Sprintf("schema id %d is of type %s, not AVRO", id, schema.Type)}}, nil
+	switch {
+	case status(err) == http.StatusNotFound && code(err) == codeUnknownID, status(err) == http.StatusBadRequest:
+		return nil, nil
+	case err != nil:
+		return nil, unreachable(ctx, err)
+	case schema.Type != sr.TypeAvro:
+		return &verdict{reject: &interaction.Reject{Reason: interaction.ReasonUnsupportedType, Detail: fmt.Sprintf("schema id %d is of type %s, not AVRO", id, schema.Type)}}, nil
+	case schema.Schema == "":
+		return nil, unreachable(ctx, fmt.Errorf("its answer for schema id %d holds no schema", id))
 	}
 	text, err := r.inlined(ctx, schema, maxReferences)
 	var reader *Reader
@@ -121,11 +136,12 @@ func (r *Registry) ask(ctx context.Context, id int) (verdict, error) {
 	}
 	switch {
 	case errors.Is(err, ErrRegistryUnreachable) || ctx.Err() != nil:
-		return verdict{}, unreachable(ctx, err)
+		return nil, unreachable(ctx, err)
 	case err != nil:
-		return verdict{reject: &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: fmt.Sprintf("schema id %d: %v", id, err)}}, nil
+		reason := err.Error()
+		return &verdict{reject: &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: fmt.Sprintf("schema id %d: %s", id, reason[:min(len(reason), maxReason)])}}, nil
 	}
-	return verdict{reader: reader}, nil
+	return &verdict{reader: reader}, nil
 }
 
 // inlined puts the schemas that a schema refers to in the place of the first use of their names: the Avro library takes one text.
@@ -202,7 +218,7 @@ func (r *Registry) Interaction(id int, body []byte, dst *interaction.Interaction
 	r.mu.RUnlock()
 	switch {
 	case !ok:
-		return &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("schema id %d was not fetched", id)}
+		return &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("the registry does not know schema id %d", id)}
 	case v.reject != nil:
 		return v.reject
 	}
@@ -226,8 +242,8 @@ func (r *Registry) Register(ctx context.Context, topics map[Kind]string) (Framin
 			r.log.Warn("the registry keeps its own compatibility level for a subject", "subject", subject, "error", res[0].Err)
 		}
 		registered, err := r.cl.CreateSchema(ctx, subject, sr.Schema{Schema: k.Schema(), Type: sr.TypeAvro})
-		switch code := status(err); {
-		case code == http.StatusConflict || code == http.StatusUnprocessableEntity:
+		switch answer := status(err); {
+		case answer == http.StatusConflict || answer == http.StatusUnprocessableEntity:
 			return Framing{}, fmt.Errorf("subject %s holds a schema that %s is not compatible with; another program or a newer version wrote it: %w", subject, k, err)
 		case err != nil:
 			return Framing{}, unreachable(ctx, err)
@@ -242,6 +258,18 @@ func status(err error) int {
 	var answer *sr.ResponseError
 	if errors.As(err, &answer) {
 		return answer.StatusCode
+	}
+	return 0
+}
+
+// codeUnknownID is how a registry says that it has no schema of an id; a 404 without it may come from a proxy or a wrong path.
+const codeUnknownID = 40403
+
+// code is the error code within an answer.
+func code(err error) int {
+	var answer *sr.ResponseError
+	if errors.As(err, &answer) {
+		return answer.ErrorCode
 	}
 	return 0
 }

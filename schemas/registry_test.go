@@ -103,6 +103,37 @@ func TestARegistryThatDoesNotAnswerIsWaitedFor(t *testing.T) {
 	}
 }
 
+func TestBytesThatOnlyLookLikeIdsDoNotPushOutSchemasInUse(t *testing.T) {
+	f := fake(t)
+	f.SeedSchema("in-value", 1, 7, sr.Schema{Schema: KindInteraction.Schema(), Type: sr.TypeAvro})
+	r := openRegistry(t, f.URL())
+	if err := r.Fetch(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	for id := range maxReaders + 5 {
+		if err := r.Fetch(t.Context(), 1000+id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !r.Known(7) {
+		t.Error("a schema in use was forgotten for unknown ones")
+	}
+	if !r.Known(1 << 31) {
+		t.Error("an id that no registry gives out is asked for")
+	}
+}
+
+func TestA404ThatIsNotTheRegistrysIsNoAnswer(t *testing.T) {
+	f := fake(t)
+	f.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		http.Error(w, "<html>not here</html>", http.StatusNotFound)
+		return true
+	})
+	if err := openRegistry(t, f.URL()).Fetch(t.Context(), 7); !errors.Is(err, ErrRegistryUnreachable) {
+		t.Errorf("a proxy's 404 gives %v", err)
+	}
+}
+
 func TestReferencesAreInlined(t *testing.T) {
 	f := fake(t)
 	f.SeedSchema("id", 1, 1, sr.Schema{Schema: `{"type":"record","name":"Id","namespace":"tienda","fields":[{"name":"namespace","type":"string"},{"name":"value","type":"string"}]}`, Type: sr.TypeAvro})

@@ -16,6 +16,8 @@ type schemaNode struct {
 	fields   []*writerField
 	items    *schemaNode // of an array or map
 	branches []*schemaNode
+	leaves   int    // see countLeaves; 0 for a primitive
+	weighs   bool   // every value takes at least a byte
 	detail   string // symbols, size, precision and scale: what else makes two schemas differ
 }
 
@@ -78,6 +80,26 @@ type schemaParser struct {
 	open  map[string]bool // records whose fields are being read
 }
 
+// reserved are names that no type may have as its last part: the library would take them for the built-in type, and follow a
+// recursion that is none.
+var reserved = append([]string{"array", "map", "record", "error", "enum", "fixed", "union", "decimal"}, primitives...)
+
+// leaves counts the values that a record of the type has at least, up to one more than maxLeaves. A type that is used twice in
+// each of a chain of types doubles with each of them: a few bytes would take for ever to decode.
+func (n *schemaNode) countLeaves() int {
+	n.leaves = 1
+	for _, f := range n.fields {
+		n.leaves = min(n.leaves+f.node.leaves, maxLeaves+1)
+	}
+	if n.items != nil {
+		n.leaves = min(n.leaves+n.items.leaves, maxLeaves+1)
+	}
+	for _, b := range n.branches {
+		n.leaves = min(n.leaves+b.leaves, maxLeaves+1)
+	}
+	return n.leaves
+}
+
 var primitives = []string{"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
 
 func (p *schemaParser) parse(v any, namespace string, depth int) (*schemaNode, error) {
@@ -96,6 +118,10 @@ func (p *schemaParser) parse(v any, namespace string, depth int) (*schemaNode, e
 			}
 			n.branches = append(n.branches, branch)
 		}
+		n.weighs = true
+		if n.countLeaves() > maxLeaves {
+			return nil, fmt.Errorf("its types multiply to more than %d values", maxLeaves)
+		}
 		return n, nil
 	case map[string]any:
 		return p.complex(v, namespace, depth)
@@ -105,7 +131,7 @@ func (p *schemaParser) parse(v any, namespace string, depth int) (*schemaNode, e
 
 func (p *schemaParser) reference(name, namespace string) (*schemaNode, error) {
 	if slices.Contains(primitives, name) {
-		return &schemaNode{kind: name}, nil
+		return &schemaNode{kind: name, weighs: name != "null"}, nil
 	}
 	full := fullName(name, namespace)
 	if p.open[full] {
@@ -126,6 +152,11 @@ func (p *schemaParser) complex(v map[string]any, namespace string, depth int) (*
 	n.logical, _ = v["logicalType"].(string)
 	if n.logical == "decimal" {
 		n.detail = fmt.Sprint(v["precision"], ",", v["scale"])
+		for _, key := range []string{"precision", "scale"} {
+			if digits, ok := v[key].(float64); ok && (digits < 0 || digits > maxDigits) {
+				return nil, fmt.Errorf("a decimal has a %s of %v, at most %d", key, digits, maxDigits)
+			}
+		}
 	}
 	var err error
 	switch kind {
@@ -139,6 +170,9 @@ func (p *schemaParser) complex(v map[string]any, namespace string, depth int) (*
 			namespace = ns
 		}
 		n.name = fullName(name, namespace)
+		if last := n.name[strings.LastIndexByte(n.name, '.')+1:]; slices.Contains(reserved, last) || n.logicalName() {
+			return nil, fmt.Errorf("a type is named %s, like one of Avro's own", n.name)
+		}
 		if i := strings.LastIndexByte(n.name, '.'); i >= 0 {
 			namespace = n.name[:i]
 		}
@@ -156,28 +190,30 @@ func (p *schemaParser) complex(v map[string]any, namespace string, depth int) (*
 			return named, nil
 		}
 	}
-	if err == nil && n.items != nil && n.items.weightless() {
+	if err != nil {
+		return nil, err
+	}
+	n.weighs = n.takesBytes()
+	if n.countLeaves() > maxLeaves {
+		return nil, fmt.Errorf("its types multiply to more than %d values", maxLeaves)
+	}
+	if n.items != nil && !n.items.weighs {
 		return nil, fmt.Errorf("the items of an %s take no bytes: a short record could claim any number of them", kind)
 	}
-	return n, err
+	return n, nil
 }
 
-// weightless reports whether a value may be encoded in no bytes at all.
-func (n *schemaNode) weightless() bool {
+// takesBytes reports whether every value of the type is encoded in at least one byte. Its parts are known already.
+func (n *schemaNode) takesBytes() bool {
 	switch n.kind {
 	case "null":
-		return true
+		return false
 	case "fixed":
-		return strings.HasSuffix(n.detail, " 0") || n.detail == "<nil> 0"
+		return !strings.HasSuffix(n.detail, " 0")
 	case "record":
-		for _, f := range n.fields {
-			if !f.node.weightless() {
-				return false
-			}
-		}
-		return true
+		return slices.ContainsFunc(n.fields, func(f *writerField) bool { return f.node.weighs })
 	}
-	return false
+	return true
 }
 
 func (p *schemaParser) recordFields(n *schemaNode, v any, namespace string, depth int) error {
@@ -204,6 +240,12 @@ func (p *schemaParser) recordFields(n *schemaNode, v any, namespace string, dept
 	return nil
 }
 
+// logicalName reports whether a named type is called like a primitive with a logical type: long.foo.
+func (n *schemaNode) logicalName() bool {
+	first, _, dotted := strings.Cut(n.name, ".")
+	return dotted && slices.Contains(primitives, first)
+}
+
 func fullName(name, namespace string) string {
 	if namespace == "" || strings.Contains(name, ".") {
 		return name
@@ -222,7 +264,7 @@ func unwrap(n *schemaNode, v any) (*schemaNode, any) {
 	}
 	for name, value := range m {
 		for _, b := range n.branches {
-			if b.kind != "null" && (b.branchName() == name || len(n.branches) == 2) {
+			if b.isNamed(name) || n.nullable() == b {
 				return unwrap(b, value)
 			}
 		}
@@ -230,15 +272,26 @@ func unwrap(n *schemaNode, v any) (*schemaNode, any) {
 	return n, v
 }
 
-// branchName is what the library calls a branch of a union.
-func (n *schemaNode) branchName() string {
-	switch {
-	case n.name != "" && n.logical == "":
-		return n.name
-	case n.logical != "":
-		return n.kind + "." + n.logical
+// nullable is the one branch beside null, where there is just one.
+func (n *schemaNode) nullable() *schemaNode {
+	if len(n.branches) != 2 {
+		return nil
 	}
-	return n.kind
+	for i, b := range n.branches {
+		if b.kind == "null" {
+			return n.branches[1-i]
+		}
+	}
+	return nil
+}
+
+// isNamed reports whether the library calls a branch of a union so: by its full name or its kind, with the logical type where
+// it knows it.
+func (n *schemaNode) isNamed(name string) bool {
+	if n.name != "" {
+		return n.name == name
+	}
+	return n.kind == name || n.logical != "" && n.kind+"."+n.logical == name
 }
 
 func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
