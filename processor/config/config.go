@@ -27,7 +27,8 @@ type Config struct {
 	// StateDir is the directory of the state, one store for each partition. It is a copy of the changelogs: losing it costs
 	// a restore, nothing else. Two processes never share one. Default: /var/lib/kinfold.
 	StateDir string `yaml:"state_dir"`
-	// CacheBytes is the memory for blocks and rows that all stores of the process share. Default: 512MiB.
+	// CacheBytes is the memory for blocks and memtables that all stores of the process share; the rows of busy customers take up
+	// to half as much again. Default: 512MiB.
 	CacheBytes Bytes `yaml:"cache_bytes"`
 
 	Kafka    Kafka    `yaml:"kafka"`

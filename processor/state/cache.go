@@ -6,7 +6,7 @@ import "kinfold/processor/table"
 var cachedTables = [tables]bool{table.Identifiers: true, table.Components: true}
 
 const (
-	rowCacheShare = 2       // the row caches of a process together take that part of its cache, the blocks the rest
+	rowCacheShare = 2       // the row caches of a process together are that part of its block cache, beside it
 	minRowCache   = 1 << 20 // bytes of one store's row cache, however many stores there are
 	cachedRowFee  = 96      // bytes that a cached row takes besides key and value
 )

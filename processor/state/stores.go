@@ -24,7 +24,7 @@ import (
 const (
 	DefaultCacheBytes = 128 << 20 // block cache of the process
 	// DefaultMemTableBytes is of each store; up to memTableStop of them exist before writes wait. Pebble takes their memory out
-	// of the block cache: with many stores large memtables would leave no room for filters, and every lookup would read the disk.
+	// of the block cache: where little is left of it, filters do not stay in memory and every lookup reads the disk.
 	DefaultMemTableBytes = 16 << 20
 	DefaultRestoreBytes  = 64 << 20 // rows held in memory by a full restore, each
 	DefaultOpenFiles     = 2000     // tables held open by the process
