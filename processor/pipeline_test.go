@@ -386,6 +386,36 @@ func TestARecordThatWouldNotFitItsTopicIsARejectOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestAMissingPermissionIsRefusedAtStartByItsName(t *testing.T) {
+	allow := func(resource kmsg.ACLResourceType, ops ...kmsg.ACLOperation) (acls []kfake.ACL) {
+		for _, op := range ops {
+			acls = append(acls, kfake.ACL{Resource: resource, Name: "*", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: op, Allow: true})
+		}
+		return acls
+	}
+	topics := allow(kmsg.ACLResourceTypeTopic, kmsg.ACLOperationRead, kmsg.ACLOperationWrite, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs, kmsg.ACLOperationCreate)
+	groups := allow(kmsg.ACLResourceTypeGroup, kmsg.ACLOperationRead, kmsg.ACLOperationDescribe)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "pw"),
+		kfake.User("PLAIN", "ana", "pw", append(topics, groups...)...),
+		kfake.User("PLAIN", "zoe", "pw", topics...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	for _, c := range []struct{ user, password, want string }{
+		{"ana", "pw", "transactional id"},
+		{"zoe", "pw", "READ on group"},
+	} {
+		r := rigOn(t, &kafka.Config{Brokers: cluster.ListenAddrs(), ClientID: "test", SASL: &kafka.SASL{Mechanism: "PLAIN", User: "admin", Password: "pw"}})
+		r.configure = func(cfg *config.Config) {
+			cfg.Kafka.SASL = config.SASL{Mechanism: config.MechanismPlain, User: c.user, Password: config.NewSecret(c.password)}
+		}
+		if err := r.start(state.NewMemoryFS()).ended(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("user %s: error %v; want one with %q", c.user, err, c.want)
+		}
+	}
+}
+
 func TestHeadersNamedInTheConfigurationTravelToTheEvent(t *testing.T) {
 	r := newRig(t, embeddedBroker(t))
 	p := r.start(state.NewMemoryFS())

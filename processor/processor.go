@@ -175,6 +175,15 @@ func (p *Processor) work(ctx context.Context, start func(func() error)) error {
 		admin.Close()
 		return err
 	}
+	for _, w := range workers {
+		_, err := retried(ctx, p.log, "begin as transactional id "+w.options.TransactionalID(), func() (struct{}, error) {
+			return struct{}{}, kafka.Fence(ctx, p.kafka, w.options)
+		})
+		if err != nil {
+			admin.Close()
+			return ignoreCanceled(ctx, err)
+		}
+	}
 	p.mu.Lock()
 	p.workers = workers
 	p.mu.Unlock()
@@ -382,6 +391,9 @@ func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, regist
 func retried[T any](ctx context.Context, log *slog.Logger, what string, try func() (T, error)) (T, error) {
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		v, err := try()
+		if kafka.Denied(err) {
+			return v, stop("check kafka.sasl and the permissions of its user; deploy/README.md lists those that are needed", "%s: the cluster refuses us: %w", what, err)
+		}
 		if err == nil || isStop(err) || ctx.Err() != nil {
 			return v, err
 		}

@@ -59,8 +59,12 @@ func realBroker(t *testing.T) []string {
 }
 
 func newRig(t *testing.T, brokers []string) *rig {
+	return rigOn(t, &kafka.Config{Brokers: brokers, ClientID: "test"})
+}
+
+func rigOn(t *testing.T, k *kafka.Config) *rig {
 	app := fmt.Sprintf("t%d", time.Now().UnixNano())
-	r := &rig{t: t, app: app, input: app + "-interactions", kafka: &kafka.Config{Brokers: brokers, ClientID: "test"}}
+	r := &rig{t: t, app: app, input: app + "-interactions", kafka: k}
 	var err error
 	if r.admin, err = kafka.NewAdmin(r.kafka); err != nil {
 		t.Fatal(err)

@@ -74,7 +74,7 @@ func OpenSession(ctx context.Context, c *Config, o SessionOptions) (*Session, er
 		return nil, err
 	}
 	opts = append(opts,
-		kgo.TransactionalID(o.Group+"."+o.InstanceID),
+		kgo.TransactionalID(o.TransactionalID()),
 		kgo.TransactionTimeout(o.TransactionTimeout),
 		kgo.ConsumerGroup(o.Group),
 		kgo.InstanceID(o.InstanceID),
@@ -101,7 +101,7 @@ func OpenSession(ctx context.Context, c *Config, o SessionOptions) (*Session, er
 	)
 	// The group client fetches its offsets as soon as it exists, so the former life is fenced by a client of its own first:
 	// what it left undecided is aborted, and the offsets that are read then are stable.
-	if err := fence(ctx, c, o); err != nil {
+	if err := Fence(ctx, c, o); err != nil {
 		return nil, err
 	}
 	if s.gts, err = kgo.NewGroupTransactSession(opts...); err != nil {
@@ -109,25 +109,9 @@ func OpenSession(ctx context.Context, c *Config, o SessionOptions) (*Session, er
 	}
 	if _, _, err := s.gts.Client().ProducerID(ctx); err != nil {
 		s.gts.CloseAllowingRebalance()
-		return nil, fmt.Errorf("begin as transactional id %s.%s: %w", o.Group, o.InstanceID, err)
+		return nil, fmt.Errorf("begin as transactional id %s: %w", o.TransactionalID(), err)
 	}
 	return s, nil
-}
-
-func fence(ctx context.Context, c *Config, o SessionOptions) error {
-	opts, err := c.opts(o.Group + ".fence")
-	if err != nil {
-		return err
-	}
-	cl, err := kgo.NewClient(append(opts, kgo.TransactionalID(o.Group+"."+o.InstanceID), kgo.TransactionTimeout(o.TransactionTimeout))...)
-	if err != nil {
-		return fmt.Errorf("fence transactional id %s.%s: %w", o.Group, o.InstanceID, err)
-	}
-	defer cl.Close()
-	if _, _, err := cl.ProducerID(ctx); err != nil {
-		return fmt.Errorf("fence transactional id %s.%s: %w", o.Group, o.InstanceID, err)
-	}
-	return nil
 }
 
 func (s *Session) onAssigned(_ context.Context, cl *kgo.Client, added map[string][]int32) {
@@ -142,7 +126,7 @@ func (s *Session) onAssigned(_ context.Context, cl *kgo.Client, added map[string
 			s.assigned[TopicPartition{t, p}] = s.assignments
 		}
 	}
-	s.changed, s.rebalancing = true, false
+	s.changed, s.rebalancing, s.wantCommit = true, false, false
 	s.interruptPoll()
 }
 
@@ -236,7 +220,7 @@ func (s *Session) Poll(ctx context.Context, maxRecords int, each func(*Record)) 
 	pollCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.mu.Lock()
-	if s.changed || s.wantCommit {
+	if s.changed {
 		cancel()
 	}
 	s.cancelPoll = cancel
@@ -291,7 +275,12 @@ func (e *OffsetGoneError) Error() string {
 func (e *OffsetGoneError) Unwrap() error { return e.err }
 
 // AllowRebalance ends the hold that a non-empty Poll puts on rebalances. It belongs after the commit has been applied.
-func (s *Session) AllowRebalance() { s.gts.AllowRebalance() }
+func (s *Session) AllowRebalance() {
+	s.mu.Lock()
+	s.wantCommit = false
+	s.mu.Unlock()
+	s.gts.AllowRebalance()
+}
 
 // Begin begins a transaction.
 func (s *Session) Begin() error {

@@ -157,11 +157,15 @@ func (a *Admin) MissingPermissions(ctx context.Context, topics, groups map[strin
 		}
 		missing = append(missing, lacking(topics[name], d.AuthorizedOperations, "topic "+name)...)
 	}
-	described, err := a.adm.DescribeGroups(ctx, slices.Sorted(maps.Keys(groups))...)
-	if err != nil {
-		return nil, fmt.Errorf("ask for permissions on groups: %w", err)
-	}
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		described, err := a.adm.DescribeGroups(ctx, name)
+		if errors.Is(err, kerr.GroupAuthorizationFailed) {
+			missing = append(missing, Permission{"READ", "group " + name})
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("ask for permissions on group %s: %w", name, err)
+		}
 		d := described[name]
 		if errors.Is(d.Err, kerr.GroupAuthorizationFailed) {
 			missing = append(missing, Permission{"READ", "group " + name})

@@ -1,0 +1,44 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Denied reports whether the cluster refuses us: wrong credentials, or a permission that is missing. At start that is a fault
+// of the configuration; later the cluster may be changing, and we wait.
+func Denied(err error) bool {
+	for _, denial := range []*kerr.Error{
+		kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.TopicAuthorizationFailed,
+		kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
+	} {
+		if errors.Is(err, denial) {
+			return true
+		}
+	}
+	return false
+}
+
+// TransactionalID is the name under which a session writes.
+func (o *SessionOptions) TransactionalID() string { return o.Group + "." + o.InstanceID }
+
+// Fence ends whatever a former life of the member left open. At start it shows whether we may write in transactions at all.
+func Fence(ctx context.Context, c *Config, o SessionOptions) error {
+	opts, err := c.opts(o.Group + ".fence")
+	if err != nil {
+		return err
+	}
+	cl, err := kgo.NewClient(append(opts, kgo.TransactionalID(o.TransactionalID()), kgo.TransactionTimeout(o.TransactionTimeout))...)
+	if err != nil {
+		return fmt.Errorf("fence transactional id %s: %w", o.TransactionalID(), err)
+	}
+	defer cl.Close()
+	if _, _, err := cl.ProducerID(ctx); err != nil {
+		return fmt.Errorf("fence transactional id %s: %w", o.TransactionalID(), err)
+	}
+	return nil
+}
