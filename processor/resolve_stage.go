@@ -69,6 +69,9 @@ func (s *resolveStage) step(ctx context.Context, session *kafka.Session, r *kafk
 		return fmt.Errorf("record of %s partition %d, which is not open here", r.Topic, r.Partition)
 	}
 	p.begin()
+	if r.Offset < p.position.KeyedNext { // the client began before what the store holds: never resolve a record twice
+		return &recovery{"rewound", fmt.Errorf("%s partition %d hands out offset %d, the store is at %d", r.Topic, r.Partition, r.Offset, p.position.KeyedNext)}
+	}
 	p.position.KeyedNext = r.Offset + 1
 	p.position.StreamTime = max(p.position.StreamTime, r.Timestamp.UnixMilli())
 	body, err := s.framing.Body(r.Value, schemas.KindKeyed)

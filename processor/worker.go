@@ -104,11 +104,14 @@ func (w *worker) live(ctx context.Context) (committed bool, err error) {
 	defer s.Close()
 	defer w.stage.drop()
 	for ctx.Err() == nil {
+		joined := s.Joined()
 		// A crash here or in assign leaves committed state only.
 		if err := w.stage.assign(ctx, s); err != nil {
 			return committed, err
 		}
-		w.ready.Store(true)
+		if joined { // before assign looked: so what it owns is restored
+			w.ready.Store(true)
+		}
 		n, err := w.poll(ctx, s)
 		if err != nil {
 			return committed, err

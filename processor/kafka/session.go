@@ -57,7 +57,6 @@ type Session struct {
 	mu          sync.Mutex
 	assigned    map[TopicPartition]uint64 // to the number of the assignment that brought it
 	assignments uint64
-	fetched     map[TopicPartition]int64 // committed offset with which the group client begins; -1: none
 	lag         map[TopicPartition]int64 // records behind the last polled one, as of its fetch
 	changed     bool                     // assignment changed since the last Assigned
 	rebalancing bool                     // revoked, not yet assigned
@@ -68,7 +67,7 @@ type Session struct {
 
 // OpenSession fences the former life of this member and joins the group.
 func OpenSession(ctx context.Context, c *Config, o SessionOptions) (*Session, error) {
-	s := &Session{opt: o, assigned: map[TopicPartition]uint64{}, fetched: map[TopicPartition]int64{}, lag: map[TopicPartition]int64{}}
+	s := &Session{opt: o, assigned: map[TopicPartition]uint64{}, lag: map[TopicPartition]int64{}}
 	opts, err := c.opts(o.Group)
 	if err != nil {
 		return nil, err
@@ -136,7 +135,6 @@ func (s *Session) onRevoked(gone map[string][]int32, lost bool) {
 	for t, ps := range gone {
 		for _, p := range ps {
 			delete(s.assigned, TopicPartition{t, p})
-			delete(s.fetched, TopicPartition{t, p})
 			delete(s.lag, TopicPartition{t, p})
 		}
 	}
@@ -145,18 +143,12 @@ func (s *Session) onRevoked(gone map[string][]int32, lost bool) {
 	s.interruptPoll()
 }
 
+// onFetched moves the beginning of partitions whose committed offset lies before records that are gone.
 func (s *Session) onFetched(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for t, ps := range offsets {
 		for p, o := range ps {
 			at := o.EpochOffset().Offset
-			if at < 0 {
-				at = -1
-			}
-			tp := TopicPartition{t, p}
-			s.fetched[tp] = at
-			if to, ok := s.opt.SkipTo[tp]; ok && at >= 0 && at < to {
+			if to, ok := s.opt.SkipTo[TopicPartition{t, p}]; ok && at >= 0 && at < to {
 				ps[p] = kgo.NoResetOffset().At(to)
 			}
 		}
@@ -186,13 +178,11 @@ func (s *Session) Assigned() (owned map[TopicPartition]uint64, changed bool) {
 	return maps.Clone(s.assigned), changed
 }
 
-// Fetched is the committed offset with which the group client begins a partition: -1 where none was committed,
-// ok false where it has not been fetched yet.
-func (s *Session) Fetched(tp TopicPartition) (offset int64, ok bool) {
+// Joined reports whether the group has told this member what it owns, be it nothing.
+func (s *Session) Joined() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	offset, ok = s.fetched[tp]
-	return offset, ok
+	return s.assignments > 0
 }
 
 // RebalanceWaits reports that a rebalance is held up by the records polled since the last AllowRebalance.
