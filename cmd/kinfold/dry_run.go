@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -35,10 +36,8 @@ The Kafka timestamp of a line is its member received_at where it has one, else i
   zcat export.jsonl.gz | kinfold dry-run --rules identity.yaml --input - --output-dir out`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for name, value := range map[string]string{"input": input, "output-dir": dir} {
-				if err := required(name, value); err != nil {
-					return err
-				}
+			if err := required(cmd, "input", "output-dir"); err != nil {
+				return err
 			}
 			rules, err := readRules(rulesFile)
 			if err != nil {
@@ -74,13 +73,24 @@ func readRules(file string) (*normalize.Rules, error) {
 
 func openInput(cmd *cobra.Command, name string) (io.ReadCloser, error) {
 	if name == "-" {
-		return io.NopCloser(cmd.InOrStdin()), nil
+		return interruptible(cmd.Context(), cmd.InOrStdin()), nil
 	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open the input: %w", err)
 	}
 	return f, nil
+}
+
+// interruptible reads from in until ctx ends. A read of a terminal or a pipe may wait for ever, and nothing else ends it.
+func interruptible(ctx context.Context, in io.Reader) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, in)
+		w.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
+	return r
 }
 
 func dryRunSummary(out io.Writer, r *processor.DryRunResult, dir string) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,19 +52,47 @@ Exit status: 0 when the work was done or the process was asked to stop, 1 when i
 called the wrong way.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q; see kinfold --help", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          noSuchCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	cmd.AddCommand(runCommand(), demoCommand(), dryRunCommand(), checkConfigCommand(), topicsCommand(), versionCommand())
+	strictBuiltins(cmd)
 	return cmd
+}
+
+// strictBuiltins makes the commands that cobra brings answer a mistake in the call as ours do: they would print a help or end with
+// another status.
+func strictBuiltins(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				of, rest, err := root.Find(args)
+				if err != nil {
+					return usageError{err}
+				}
+				return noSuchCommand(of, rest)
+			}
+		case "completion":
+			cmd.Args, cmd.RunE = noSuchCommand, root.RunE
+			for _, shell := range cmd.Commands() {
+				shell.Args = exactly(0, "")
+			}
+		}
+	}
+}
+
+// noSuchCommand refuses any word after a command that has subcommands only.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unknown command %q; see %s --help", args[0], cmd.CommandPath())}
+	}
+	return nil
 }
 
 // exactly refuses any other number of arguments, with the usage line.
@@ -79,10 +108,20 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
-// required refuses a missing flag.
-func required(name, value string) error {
-	if value == "" {
-		return usageError{fmt.Errorf("--%s is missing", name)}
+// required refuses missing flags, naming all of them in the order given.
+func required(cmd *cobra.Command, names ...string) error {
+	var missing []string
+	for _, name := range names {
+		if cmd.Flags().Lookup(name).Value.String() == "" {
+			missing = append(missing, "--"+name)
+		}
 	}
-	return nil
+	switch len(missing) {
+	case 0:
+		return nil
+	case 1:
+		return usageError{fmt.Errorf("%s is missing; see %s --help", missing[0], cmd.CommandPath())}
+	default:
+		return usageError{fmt.Errorf("%s are missing; see %s --help", strings.Join(missing, " and "), cmd.CommandPath())}
+	}
 }

@@ -26,7 +26,7 @@ Killing it at any moment loses and doubles nothing.`,
   kinfold run --config kinfold.yaml`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := required("config", file); err != nil {
+			if err := required(cmd, "config"); err != nil {
 				return err
 			}
 			c, err := config.Load(file, os.LookupEnv)

@@ -29,7 +29,7 @@ inputs are their producers' to create, and a topic that exists is never altered.
 The exit status is 1 when something is missing or would keep "kinfold run" from starting.`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := required("config", file); err != nil {
+			if err := required(cmd, "config"); err != nil {
 				return err
 			}
 			c, err := config.Load(file, os.LookupEnv)
