@@ -37,15 +37,19 @@ func DecodeInteraction(body []byte, dst *interaction.Interaction) *interaction.R
 	payload := c.pos
 	c.walkPayload()
 	switch {
-	case errors.Is(c.err, errTooMany):
+	case errors.Is(c.err, errTooMany) || errors.Is(c.err, errAmount):
 		return &interaction.Reject{Reason: interaction.ReasonInvalidField, Detail: c.err.Error()}
 	case c.err != nil:
 		return &interaction.Reject{Reason: interaction.ReasonUnparsable, Detail: "not an Interaction: " + c.err.Error()}
 	case c.pos < len(body):
-		return &interaction.Reject{Reason: interaction.ReasonLeftoverBytes, Detail: fmt.Sprintf("%d of %d bytes are left over after the record", len(body)-c.pos, len(body))}
+		return leftover(len(body)-c.pos, len(body))
 	}
 	dst.Payload = body[payload:]
 	return nil
+}
+
+func leftover(n, of int) *interaction.Reject {
+	return &interaction.Reject{Reason: interaction.ReasonLeftoverBytes, Detail: fmt.Sprintf("%d of %d bytes are left over after the record", n, of)}
 }
 
 // AppendKeyed appends the body of a keyed interaction.

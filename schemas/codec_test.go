@@ -3,7 +3,6 @@ package schemas
 import (
 	"bytes"
 	"encoding/binary"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -253,65 +252,5 @@ func TestHostileInteractionsAreRejectsWithinTheirBytes(t *testing.T) {
 				t.Errorf("reject %v, want %s", r, c.reason)
 			}
 		})
-	}
-}
-
-func FuzzDecodeInteraction(f *testing.F) {
-	f.Add([]byte{})
-	f.Add(head(1))
-	f.Add(append(head(0), 0, 0, 0))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var got interaction.Interaction
-		if r := DecodeInteraction(body, &got); r != nil {
-			return
-		}
-		if _, rest, err := codecOf(t, KindInteraction).NativeFromBinary(body); err != nil || len(rest) > 0 {
-			if !strings.Contains(err.Error(), "MaxBlock") {
-				t.Errorf("we take what the judge refuses: %v", err)
-			}
-		}
-	})
-}
-
-// sample is an interaction of about 480 bytes.
-func sample(b *testing.B) []byte {
-	body := appendText(nil, "5f0c6a1e-8a41-4a53-9f1a-0d5b3c2e7a10")
-	for _, s := range []string{"web", "web", "page.viewed", "R01-S004"} {
-		body = appendText(body, s)
-	}
-	body = appendText(append(body, 2), "0001234567")
-	body = appendLong(body, 1_795_478_400_000)
-	body = appendLong(body, 2)
-	body = append(appendText(appendText(body, "email"), "ana.nunez@correo.example"), 1)
-	body = append(appendText(appendText(body, "device_id"), "c0ffee17-9a41-4d2b-a7e5-0417ab3c5d6e"), 0)
-	body = append(body, 0, 0, 0)
-	body = appendLong(body, 4)
-	for key, n := range map[string]int{"url": 60, "user_agent": 100, "referrer": 60, "campaign": 20} {
-		body = appendText(appendText(body, key), strings.Repeat("x", n))
-	}
-	b.ReportAllocs()
-	return append(body, 0)
-}
-
-func BenchmarkDecodeInteraction(b *testing.B) {
-	body := sample(b)
-	var in interaction.Interaction
-	for b.Loop() {
-		if r := DecodeInteraction(body, &in); r != nil {
-			b.Fatal(r)
-		}
-	}
-}
-
-func BenchmarkDecodeInteractionByGoavro(b *testing.B) {
-	body := sample(b)
-	c, err := goavro.NewCodec(KindInteraction.Schema())
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if _, _, err := c.NativeFromBinary(body); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

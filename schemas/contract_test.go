@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,6 +56,47 @@ func TestEveryFieldOfOursIsDocumented(t *testing.T) {
 			fields = fields[:len(fields)-3] // the payload is that of the contract
 		}
 		documented(t, k.String(), fields)
+	}
+}
+
+// A list, and what may be null, may be absent as well: readers of an older schema then see the default.
+func TestWhatMayBeAbsentHasADefault(t *testing.T) {
+	for _, k := range Kinds {
+		for _, f := range fieldsOf(t, k) {
+			name, value := k.String()+"."+f["name"].(string), any(nil)
+			switch node := f["type"].(type) {
+			case []any: // a union with null
+			case map[string]any:
+				switch node["type"] {
+				case "array":
+					value = []any{}
+				case "map":
+					value = map[string]any{}
+				default:
+					continue
+				}
+			default:
+				continue
+			}
+			got, ok := f["default"]
+			if d := cmp.Diff(value, got); !ok || d != "" {
+				t.Errorf("default of %s, given %v (-want +got):\n%s", name, ok, d)
+			}
+		}
+	}
+}
+
+// The names of a change's fields are binding (identity.md section 6, and 8 for what an erase brings).
+func TestFieldsOfAChangeHaveTheirBindingNames(t *testing.T) {
+	var got []string
+	for _, f := range fieldsOf(t, KindChange) {
+		got = append(got, f["name"].(string))
+	}
+	slices.Sort(got)
+	want := strings.Fields(`customer_id customer_version directive_id event_id identifiers_added identifiers_left identifiers_removed
+		identifiers_removed_hmac kind merged_customer_ids offset partition realm rule source split_customer_ids topic`)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("fields (-want +got):\n%s", d)
 	}
 }
 

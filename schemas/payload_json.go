@@ -7,8 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// amountScale is the scale of every decimal of the payload.
-const amountScale = 4
+// The decimals of the payload.
+const (
+	amountScale     = 4                         // digits after the point
+	amountPrecision = 18                        // digits in all
+	amountLimit     = 1_000_000_000_000_000_000 // 10^amountPrecision: without its point, the least that is too large
+)
 
 var errPayload = errors.New("payload is no well-formed order, traits and properties")
 

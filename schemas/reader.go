@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"slices"
 	"strconv"
-	"time"
 	"unicode/utf8"
 
 	"github.com/linkedin/goavro/v2"
@@ -21,15 +19,16 @@ const (
 	maxSchemaDepth = 64
 	maxLeaves      = 100_000 // values that the types of a schema multiply to
 	maxDigits      = 1_000   // precision and scale of a decimal
-	// maxBlockCount is the number of items in one block of an array or map; the Avro library makes room for them in advance.
-	maxBlockCount = 100_000
-	// maxBlockBytes is the length of one string or bytes value, and of one block that states its size.
-	maxBlockBytes = 64 << 20
+	// maxValues bounds the values of one record, nulls included: each costs the Avro library a hundred bytes or so, however few
+	// it takes in the record. The largest order and maps of ours have half of it.
+	maxValues = 250_000
+	// maxFixed is the size of a fixed type in bytes.
+	maxFixed = 64 << 20
 )
 
-// The library's bounds are those of the process. It has none by default.
+// The library's bounds are those of the process. It has none by default; a record is walked within ours before it is decoded.
 var _ = func() bool {
-	goavro.MaxBlockCount, goavro.MaxBlockSize = maxBlockCount, maxBlockBytes
+	goavro.MaxBlockCount, goavro.MaxBlockSize = maxValues, maxFixed
 	return true
 }()
 
@@ -37,6 +36,7 @@ var _ = func() bool {
 // promotions and our defaults. A schema that is ours but for documentation is read by the typed codec.
 type Reader struct {
 	codec  *goavro.Codec // nil: the schema is ours
+	schema *schemaNode
 	fields [fieldCount]*writerField
 }
 
@@ -56,21 +56,25 @@ func NewReader(schema string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{codec: codec}
+	r := &Reader{codec: codec, schema: node}
 	for i, name := range fieldNames {
 		r.fields[i] = node.field(name)
 	}
 	return r, nil
 }
 
-// newCodec shields us from schemas on which the library panics, such as a second decimal without scale.
+// newCodec compiles the layout of a schema, and shields us from what makes the library panic.
 func newCodec(schema string) (codec *goavro.Codec, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the Avro library cannot compile it: %v", p)
 		}
 	}()
-	codec, err = goavro.NewCodec(schema)
+	text, err := layout(schema)
+	if err != nil {
+		return nil, err
+	}
+	codec, err = goavro.NewCodec(text)
 	if err != nil {
 		return nil, fmt.Errorf("the Avro library does not accept it: %w", err)
 	}
@@ -100,12 +104,15 @@ func (r *Reader) Interaction(body []byte, dst *interaction.Interaction) *interac
 	if r.codec == nil {
 		return DecodeInteraction(body, dst)
 	}
+	if reject := r.walk(body); reject != nil {
+		return reject
+	}
 	native, rest, err := decodeNative(r.codec, body)
 	if err != nil {
 		return &interaction.Reject{Reason: interaction.ReasonUnparsable, Detail: "not a record of its writer's schema: " + err.Error()}
 	}
 	if len(rest) > 0 {
-		return &interaction.Reject{Reason: interaction.ReasonLeftoverBytes, Detail: fmt.Sprintf("%d of %d bytes are left over after the record", len(rest), len(body))}
+		return leftover(len(rest), len(body))
 	}
 	record, ok := native.(map[string]any)
 	if !ok {
@@ -206,27 +213,40 @@ func (p *projection) text(path string, v any) string {
 
 func (p *projection) time() int64 {
 	node, v := p.value(fieldOccurredAt)
-	if v != nil && !slices.Contains(timeTypes, node.logical) {
-		p.invalid("occurred_at", "logical type %s is no time in milliseconds or microseconds", node.logical)
+	if v == nil {
+		p.fail(interaction.ReasonMissingField, "occurred_at", "the record has none")
 		return 0
 	}
+	var t int64
 	switch v := v.(type) {
-	case nil:
-		p.fail(interaction.ReasonMissingField, "occurred_at", "the record has none")
-	case time.Time:
-		return v.UnixMilli()
 	case int64:
-		return v
+		t = v
 	case int32:
-		return int64(v)
+		t = int64(v)
 	default:
-		p.invalid("occurred_at", "%T is no time in milliseconds", v)
+		p.fail(interaction.ReasonBadTime, "occurred_at", "Avro type %s is no time in milliseconds", node.kind)
+		return 0
 	}
+	switch node.logical { // a plain number is milliseconds
+	case "", "timestamp-millis":
+		return t
+	case "timestamp-micros":
+		return floor(t, 1_000)
+	case "timestamp-nanos":
+		return floor(t, 1_000_000)
+	}
+	p.fail(interaction.ReasonBadTime, "occurred_at", "logical type %s is no moment of UTC", node.logical)
 	return 0
 }
 
-// timeTypes are the logical types of occurred_at; a plain number is milliseconds.
-var timeTypes = []string{"", "timestamp-millis", "timestamp-micros"}
+// floor divides towards the past.
+func floor(t, unit int64) int64 {
+	q := t / unit
+	if t%unit < 0 {
+		q--
+	}
+	return q
+}
 
 func (p *projection) identifiers(dst *interaction.Interaction) {
 	dst.Identifiers = dst.Identifiers[:0]
@@ -337,11 +357,11 @@ func (p *projection) maybeAmount(b []byte, path string, node *schemaNode, m map[
 	if f == nil {
 		return append(b, 0)
 	}
-	_, v := unwrap(f.node, m[f.name])
+	amountNode, v := unwrap(f.node, m[f.name])
 	if v == nil {
 		return append(b, 0)
 	}
-	amount, err := exact(v)
+	amount, err := exact(amountNode, v)
 	if err == nil {
 		var unscaled []byte
 		if unscaled, err = scaled(amount); err == nil {
@@ -352,11 +372,11 @@ func (p *projection) maybeAmount(b []byte, path string, node *schemaNode, m map[
 	return b
 }
 
-// exact is a number of the Avro library as a fraction.
-func exact(v any) (*big.Rat, error) {
+// exact is a number as a fraction.
+func exact(n *schemaNode, v any) (*big.Rat, error) {
 	switch v := v.(type) {
-	case *big.Rat:
-		return v, nil
+	case []byte:
+		return decimal(n, v)
 	case int32:
 		return new(big.Rat).SetInt64(int64(v)), nil
 	case int64:
@@ -369,6 +389,27 @@ func exact(v any) (*big.Rat, error) {
 	return nil, fmt.Errorf("%T is no number", v)
 }
 
+// maxDecimalBytes bounds the bytes of a decimal: more than twice what maxDigits digits take.
+const maxDecimalBytes = maxDigits
+
+// decimal reads a two's complement with the scale of its schema.
+func decimal(n *schemaNode, b []byte) (*big.Rat, error) {
+	switch {
+	case n.logical != "decimal":
+		return nil, fmt.Errorf("%s without the logical type decimal is no number", n.kind)
+	case len(b) == 0:
+		return nil, errors.New("a decimal without a byte")
+	case len(b) > maxDecimalBytes:
+		return nil, fmt.Errorf("a decimal of %d bytes, at most %d", len(b), maxDecimalBytes)
+	}
+	v := new(big.Int).SetBytes(b)
+	if b[0] >= 0x80 {
+		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n.scale)), nil)
+	return new(big.Rat).SetFrac(v, unit), nil
+}
+
 // shortest is the shortest decimal that stands for a float: 0.1 is a tenth.
 func shortest(f float64, bits int) (*big.Rat, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
@@ -378,12 +419,9 @@ func shortest(f float64, bits int) (*big.Rat, error) {
 	return r, nil
 }
 
-// amountPrecision is the number of digits that an amount may have, those after the point included.
-const amountPrecision = 18
-
 var (
 	amountUnit = big.NewInt(10_000) // 10^amountScale
-	amountMax  = new(big.Int).Exp(big.NewInt(10), big.NewInt(amountPrecision), nil)
+	amountMax  = big.NewInt(amountLimit)
 )
 
 // scaled is the unscaled value of a decimal(18,4): two's complement, big-endian, as few bytes as hold it.

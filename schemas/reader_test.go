@@ -3,12 +3,15 @@ package schemas
 import (
 	"fmt"
 	"math/big"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/linkedin/goavro/v2"
+	"pgregory.net/rapid"
 
 	"kinfold/processor/interaction"
 )
@@ -94,6 +97,19 @@ func TestEvolvedWritersAreReadByName(t *testing.T) {
 				// 19.99 is 199900 at scale 4: 03 0C DC; a half is 5000: 13 88
 				in.Payload = []byte{2, 6, 'A', '-', '1', 0, 2, 6, 0x03, 0x0C, 0xDC, 2, 2, 'S', 0, 2, 4, 0x13, 0x88, 0, 0, 0, 0}
 			})},
+		"decimals of a fixed type, and of two scales": {record(required + `,{"name":"order","type":{"type":"record","name":"Pedido","fields":[
+				{"name":"order_number","type":"string"},{"name":"total_amount","type":{"type":"fixed","name":"Importe","size":12,"logicalType":"decimal","precision":18,"scale":3}},
+				{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Linea","fields":[{"name":"sku","type":"string"},
+				{"name":"quantity","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":0}},{"name":"unit_price","type":["null",{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}]}]}}}]}}`),
+			event(map[string]any{"order": map[string]any{"order_number": "A-1", "total_amount": big.NewRat(-2, 1000),
+				"lines": []any{map[string]any{"sku": "S", "quantity": big.NewRat(3, 1), "unit_price": goavro.Union("bytes.decimal", big.NewRat(-1, 100))}}}}),
+			with(func(in *interaction.Interaction) {
+				// -20 is EC, 30000 is 75 30, -100 is 9C, all at scale 4
+				in.Payload = []byte{2, 6, 'A', '-', '1', 0, 2, 2, 0xEC, 2, 2, 'S', 0, 2, 4, 0x75, 0x30, 2, 2, 0x9C, 0, 0, 0}
+			})},
+		"text as Java's generator marks it": {record(strings.Replace(required, `"event_id","type":"string"`, `"event_id","type":{"type":"string","avro.java.string":"String"}`, 1)), event(nil), plain},
+		"nanoseconds before 1970": {record(strings.Replace(required, `"occurred_at","type":"long"`, `"occurred_at","type":{"type":"long","logicalType":"timestamp-nanos"}`, 1)),
+			event(map[string]any{"occurred_at": int64(-1)}), with(func(in *interaction.Interaction) { in.OccurredAt = -1 })},
 		"maps with nullable values, in the order of their keys": {record(required + `,{"name":"traits","type":{"type":"map","values":["null","string"]}}`),
 			event(map[string]any{"traits": map[string]any{"b": goavro.Union("string", "2"), "a": goavro.Union("string", "1"), "c": nil}}),
 			with(func(in *interaction.Interaction) { in.Payload = []byte{0, 4, 2, 'a', 2, '1', 2, 'b', 2, '2', 0, 0} })},
@@ -113,6 +129,36 @@ func TestEvolvedWritersAreReadByName(t *testing.T) {
 	}
 }
 
+// What a schema says beside its layout does not matter to a record that is written: the library refuses such schemas, or panics.
+func TestSchemasAreReadWhateverTheySayBesideTheirLayout(t *testing.T) {
+	for name, c := range map[string]struct {
+		fields string
+		body   []byte
+		userID string
+	}{
+		"two decimals without scale": {`{"name":"user_id","type":"string"},{"name":"a","type":{"type":"bytes","logicalType":"decimal","precision":4}},{"name":"b","type":{"type":"bytes","logicalType":"decimal","precision":4}}`,
+			[]byte{4, 'C', '7', 2, 1, 2, 1}, "C7"},
+		"a decimal without precision":  {`{"name":"user_id","type":"string"},{"name":"a","type":{"type":"bytes","logicalType":"decimal"}}`, []byte{4, 'C', '7', 2, 1}, "C7"},
+		"a default of another type":    {`{"name":"user_id","type":"string","default":5}`, []byte{4, 'C', '7'}, "C7"},
+		"a default of no first branch": {`{"name":"user_id","type":["null","string"],"default":"nadie"}`, []byte{2, 4, 'C', '7'}, "C7"},
+		"a pattern that is not kept":   {`{"name":"user_id","type":{"type":"string","logicalType":"validated-string","name":"x","pattern":"^[0-9]+$"}}`, []byte{4, 'C', '7'}, "C7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := NewReader(record(required + "," + c.fields))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var in interaction.Interaction
+			if reject := r.Interaction(append([]byte{2, 'e', 2, 's', 2, 'c', 2, 't', 2}, c.body...), &in); reject != nil {
+				t.Fatal(reject)
+			}
+			if in.UserID != c.userID || in.OccurredAt != 1 {
+				t.Errorf("interaction %+v, want user_id %s at 1", in, c.userID)
+			}
+		})
+	}
+}
+
 func TestFieldsThatDoNotFitAreRejectsThatNameThem(t *testing.T) {
 	amount := func(scale int) string {
 		return record(required + fmt.Sprintf(`,{"name":"order","type":{"type":"record","name":"Pedido","fields":[{"name":"order_number","type":"string"},{"name":"total_amount","type":{"type":"bytes","logicalType":"decimal","precision":30,"scale":%d}}]}}`, scale))
@@ -124,6 +170,8 @@ func TestFieldsThatDoNotFitAreRejectsThatNameThem(t *testing.T) {
 		detail string
 	}{
 		"a number as source": {record(strings.Replace(required, `"source","type":"string"`, `"source","type":"long"`, 1)), event(map[string]any{"source": int64(1)}), interaction.ReasonInvalidField, "source"},
+		"a time as text":     {record(strings.Replace(required, `"occurred_at","type":"long"`, `"occurred_at","type":"string"`, 1)), event(map[string]any{"occurred_at": "ayer"}), interaction.ReasonBadTime, "occurred_at"},
+		"a local time":       {record(strings.Replace(required, `"occurred_at","type":"long"`, `"occurred_at","type":{"type":"long","logicalType":"local-timestamp-millis"}`, 1)), event(nil), interaction.ReasonBadTime, "occurred_at"},
 		"no time":            {record(strings.Replace(required, `,{"name":"occurred_at","type":"long"}`, "", 1)), event(nil), interaction.ReasonMissingField, "occurred_at"},
 		"a boolean in an array": {record(required + `,{"name":"identifiers","type":{"type":"array","items":"boolean"}}`),
 			event(map[string]any{"identifiers": []any{true}}), interaction.ReasonInvalidField, "identifiers[0]"},
@@ -147,7 +195,9 @@ func TestHostileSchemasAreRefused(t *testing.T) {
 		"refers to itself":           {`{"type":"record","name":"A","fields":[{"name":"a","type":"A"}]}`, "refers to itself"},
 		"through a union":            {`{"type":"record","name":"A","fields":[{"name":"a","type":["null","A"]}]}`, "refers to itself"},
 		"through an array and a map": {`{"type":"record","name":"A","namespace":"x","fields":[{"name":"a","type":{"type":"array","items":{"type":"map","values":"x.A"}}}]}`, "refers to itself"},
-		"two decimals without scale": {record(`{"name":"a","type":{"type":"bytes","logicalType":"decimal","precision":4}},{"name":"b","type":{"type":"bytes","logicalType":"decimal","precision":4}}`), "Avro library"},
+		"a name that is none":        {record(`{"name":"código postal","type":"string"}`), "Avro library"},
+		"a fixed type of no size":    {record(`{"name":"a","type":{"type":"fixed","name":"F","size":-5}}`), "size of -5"},
+		"a huge fixed type":          {record(`{"name":"a","type":{"type":"fixed","name":"F","size":1e30}}`), "at most"},
 		"items without bytes":        {record(`{"name":"a","type":{"type":"array","items":"null"}}`), "take no bytes"},
 		"nested deeply":              {record(`{"name":"a","type":` + deep + `}`), "nested deeper"},
 		"large":                      {record(`{"name":"a","type":"string","doc":"` + strings.Repeat("x", 2<<20) + `"}`), "at most"},
@@ -218,9 +268,90 @@ func TestHugeBlocksOfAForeignRecordEndInAReject(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := appendLong([]byte{0, 0, 0, 0, 0}, 1<<31)
-	if reject := r.Interaction(body, &interaction.Interaction{}); reject == nil || reject.Reason != interaction.ReasonUnparsable {
-		t.Errorf("reject %v, want unparsable", reject)
+	if reject := r.Interaction(body, &interaction.Interaction{}); reject == nil || reject.Reason != interaction.ReasonInvalidField {
+		t.Errorf("reject %v, want invalid_field", reject)
 	}
+}
+
+// A null takes no byte: a short record of the schema of a stranger could stand for any number of them.
+func TestARecordThatUnfoldsIsRefusedBeforeItDoes(t *testing.T) {
+	var nulls strings.Builder
+	for i := range 5_000 {
+		fmt.Fprintf(&nulls, `{"name":"n%d","type":"null"},`, i)
+	}
+	r, err := NewReader(record(required + `,{"name":"identifiers","type":{"type":"array","items":{"type":"record","name":"Id","fields":[` + nulls.String() + `{"name":"b","type":"boolean"}]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const items = 10_000
+	body := append(appendLong([]byte{0, 0, 0, 0, 0}, items), make([]byte, items+1)...)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	reject := r.Interaction(body, &interaction.Interaction{})
+	runtime.ReadMemStats(&after)
+	if reject == nil || reject.Reason != interaction.ReasonInvalidField {
+		t.Errorf("reject %v, want invalid_field", reject)
+	}
+	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+		t.Errorf("%d bytes of input took %d bytes of memory", len(body), got)
+	}
+}
+
+// One layout of our reader for every kind of Avro, whose bodies the library and our walk must take for the same.
+func TestWalkAndAvroLibraryAgree(t *testing.T) {
+	schema := record(required + `,{"name":"a","type":{"type":"enum","name":"E","symbols":["x","y","z"]}},{"name":"b","type":{"type":"fixed","name":"F","size":3}},
+		{"name":"c","type":["null","boolean","int","float","E","F",{"type":"map","values":["double","bytes"]}]},
+		{"name":"d","type":{"type":"array","items":{"type":"array","items":{"type":"record","name":"R","fields":[{"name":"n","type":"null"},{"name":"i","type":"int"},{"name":"f","type":"tienda.v2.F"}]}}}}`)
+	r, err := NewReader(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	walked := 0
+	rapid.Check(t, func(t *rapid.T) {
+		inner := rapid.Custom(func(t *rapid.T) any {
+			list := []any{}
+			for range rapid.IntRange(0, 3).Draw(t, "n") {
+				list = append(list, map[string]any{"n": nil, "i": rapid.Int32().Draw(t, "i"), "f": "abc"})
+			}
+			return list
+		})
+		native := event(map[string]any{
+			"a": rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "a"), "b": "abc",
+			"c": rapid.SampledFrom([]any{nil, goavro.Union("boolean", true), goavro.Union("int", 7), goavro.Union("float", 1.5), goavro.Union("tienda.v2.E", "z"), goavro.Union("tienda.v2.F", "abc"),
+				goavro.Union("map", map[string]any{"ñ": goavro.Union("double", 2.5)}), goavro.Union("map", map[string]any{"k": goavro.Union("bytes", []byte{1})})}).Draw(t, "c"),
+			"d": rapid.SliceOfN(inner, 0, 3).Draw(t, "d"),
+		})
+		body, err := r.codec.BinaryFromNative(nil, native)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rapid.Bool().Draw(t, "hurt") {
+			body[rapid.IntRange(0, len(body)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+		}
+		body = body[:rapid.IntRange(len(body)-1, len(body)).Draw(t, "cut")]
+		reject := r.walk(body)
+		_, rest, err := decodeNative(r.codec, body)
+		whole := err == nil && len(rest) == 0
+		twice := err != nil && strings.Contains(err.Error(), "duplicate key")
+		if reject == nil && !whole && !twice {
+			t.Fatalf("%x: the walk takes it, the library says %v, %d bytes left over", body, err, len(rest))
+		}
+		if reject != nil && whole && !stricter(reject) {
+			t.Fatalf("%x: the library takes it, the walk says %v", body, reject)
+		}
+		if reject == nil {
+			walked++
+		}
+	})
+	if walked == 0 {
+		t.Error("no body was well formed: the test compares nothing")
+	}
+}
+
+// stricter reports a refusal of what the library reads as something else than was written: it drops the bits of a number that
+// are too many, and does not look at the size of a block.
+func stricter(r *interaction.Reject) bool {
+	return slices.ContainsFunc([]error{errVarint, errInt, errLength}, func(err error) bool { return strings.HasSuffix(r.Detail, err.Error()) })
 }
 
 func FuzzReader(f *testing.F) {
@@ -235,6 +366,20 @@ func FuzzReader(f *testing.F) {
 			if _, err := AppendPayloadJSON(nil, in.Payload); err != nil {
 				t.Errorf("the payload is not well formed: %v", err)
 			}
+		}
+	})
+}
+
+// Whatever a schema is, compiling it and decoding with it ends, and does not end the process.
+func FuzzNewReader(f *testing.F) {
+	f.Add(interactionSchema, []byte{0})
+	f.Add(keyedSchema, []byte{2, 'a'})
+	f.Add(record(required+`,{"name":"c","type":["null","boolean",{"type":"map","values":["double","bytes"]},{"type":"enum","name":"E","symbols":["x"]}]}`), []byte{0, 0, 0, 0, 0, 2, 1})
+	f.Add(`{"type":"record","name":"A","namespace":"x","fields":[{"name":"a","type":{"type":"array","items":{"type":"map","values":"x.A"}}}]}`, []byte{0})
+	f.Add(doubling(3), []byte{0, 1, 2})
+	f.Fuzz(func(_ *testing.T, schema string, body []byte) {
+		if r, err := NewReader(schema); err == nil {
+			_ = r.Interaction(body, &interaction.Interaction{})
 		}
 	})
 }

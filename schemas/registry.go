@@ -3,11 +3,11 @@ package schemas
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,16 +20,16 @@ const (
 	registryTimeout = 5 * time.Second
 	// unknownFor is how long an id that the registry did not know stays unknown without being asked for again.
 	unknownFor = 30 * time.Second
-	// maxReaders bounds the writer schemas kept, and maxUnknown the ids that the registry did not know: bytes that only look like an
-	// id must not push out the schemas in use. Beyond them the registry is asked again.
-	maxReaders = 1_000
+	// maxReaders, and maxReaderBytes of schema text, bound each of the two generations of writer schemas that are kept.
+	maxReaders     = 1_000
+	maxReaderBytes = 64 << 20
+	// maxUnknown bounds the ids that the registry did not know: bytes that only look like an id must not push out the schemas in
+	// use. Beyond it the registry is asked again.
 	maxUnknown = 10_000
 	// maxID is the greatest schema id that a registry gives out.
 	maxID = 1<<31 - 1
 	// maxReason bounds what a reject says of a schema, in bytes.
 	maxReason = 500
-	// maxReferences bounds how deep references of a schema may refer on.
-	maxReferences = 16
 )
 
 // ErrRegistryUnreachable says that the registry gave no answer about a schema. Nothing is wrong with the record: it has to wait.
@@ -48,15 +48,19 @@ type Registry struct {
 	cl  *sr.Client
 	log *slog.Logger
 
-	mu      sync.RWMutex
-	known   map[int]verdict
-	unknown map[int]time.Time // until when an id is not asked for again
+	mu sync.RWMutex
+	// known are the schemas in use since the last change of generations, older those before: what Known is asked for goes over.
+	// What it has affirmed is therefore found until as many others as a generation holds were asked for after it.
+	known, older map[int]verdict
+	bytes        int               // of schema text in known
+	unknown      map[int]time.Time // until when an id is not asked for again
 }
 
 // verdict is what is known of a schema id: its reader, or why records with it are rejects.
 type verdict struct {
 	reader *Reader
 	reject *interaction.Reject
+	bytes  int // of schema text
 }
 
 // OpenRegistry makes a client. It asks nothing yet.
@@ -85,12 +89,27 @@ func OpenRegistry(c RegistryConfig) (*Registry, error) {
 // Known reports whether records with the id can be decoded or rejected without asking the registry.
 func (r *Registry) Known(id int) bool {
 	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if _, ok := r.known[id]; ok || id > maxID {
-		return true
+	_, known := r.known[id]
+	v, older := r.older[id]
+	until, unknown := r.unknown[id]
+	r.mu.RUnlock()
+	if older && !known {
+		r.mu.Lock()
+		r.keep(id, v)
+		r.mu.Unlock()
 	}
-	until, ok := r.unknown[id]
-	return ok && time.Now().Before(until)
+	return known || older || id > maxID || unknown && time.Now().Before(until)
+}
+
+// keep puts a verdict into the present generation, and begins another when it is full. The lock is held.
+func (r *Registry) keep(id int, v verdict) {
+	if len(r.known) >= maxReaders || r.bytes+v.bytes > maxReaderBytes && len(r.known) > 0 {
+		r.known, r.older, r.bytes = map[int]verdict{}, r.known, 0
+	}
+	if _, ok := r.known[id]; !ok {
+		r.bytes += v.bytes
+	}
+	r.known[id] = v
 }
 
 // Fetch asks for the schema of an id. That the registry does not know it, or that it is unusable, is an answer, too; the only
@@ -109,10 +128,7 @@ func (r *Registry) Fetch(ctx context.Context, id int) error {
 		r.unknown[id] = time.Now().Add(unknownFor)
 		return nil
 	}
-	if len(r.known) >= maxReaders {
-		clear(r.known)
-	}
-	r.known[id] = *v
+	r.keep(id, *v)
 	return nil
 }
 
@@ -120,7 +136,7 @@ func (r *Registry) Fetch(ctx context.Context, id int) error {
 func (r *Registry) ask(ctx context.Context, id int) (*verdict, error) {
 	schema, err := r.cl.SchemaByID(ctx, id)
 	switch {
-	case status(err) == http.StatusNotFound && code(err) == codeUnknownID, status(err) == http.StatusBadRequest:
+	case status(err) == http.StatusNotFound && code(err) == codeUnknownID, status(err) == http.StatusBadRequest && code(err) != 0:
 		return nil, nil
 	case err != nil:
 		return nil, unreachable(ctx, err)
@@ -129,7 +145,7 @@ func (r *Registry) ask(ctx context.Context, id int) (*verdict, error) {
 	case schema.Schema == "":
 		return nil, unreachable(ctx, fmt.Errorf("its answer for schema id %d holds no schema", id))
 	}
-	text, err := r.inlined(ctx, schema, maxReferences)
+	text, err := r.inlined(ctx, schema)
 	var reader *Reader
 	if err == nil {
 		reader, err = NewReader(text)
@@ -139,82 +155,19 @@ func (r *Registry) ask(ctx context.Context, id int) (*verdict, error) {
 		return nil, unreachable(ctx, err)
 	case err != nil:
 		reason := err.Error()
-		return &verdict{reject: &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: fmt.Sprintf("schema id %d: %s", id, reason[:min(len(reason), maxReason)])}}, nil
+		reason = strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
+		return &verdict{reject: &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: fmt.Sprintf("schema id %d: %s", id, reason)}}, nil
 	}
-	return &verdict{reader: reader}, nil
-}
-
-// inlined puts the schemas that a schema refers to in the place of the first use of their names: the Avro library takes one text.
-func (r *Registry) inlined(ctx context.Context, s sr.Schema, depth int) (string, error) {
-	if len(s.References) == 0 {
-		return s.Schema, nil
-	}
-	if depth == 0 {
-		return "", fmt.Errorf("references are nested deeper than %d", maxReferences)
-	}
-	named := map[string]any{}
-	for _, ref := range s.References {
-		referred, err := r.cl.SchemaByVersion(ctx, ref.Subject, ref.Version)
-		if notFound(err) {
-			return "", fmt.Errorf("it refers to version %d of subject %s, which does not exist", ref.Version, ref.Subject)
-		}
-		if err != nil {
-			return "", unreachable(ctx, err)
-		}
-		text, err := r.inlined(ctx, referred.Schema, depth-1)
-		if err != nil {
-			return "", err
-		}
-		var parsed any
-		if err := json.Unmarshal([]byte(text), &parsed); err != nil {
-			return "", fmt.Errorf("version %d of subject %s is no JSON: %w", ref.Version, ref.Subject, err)
-		}
-		named[ref.Name] = parsed
-	}
-	var parsed any
-	if err := json.Unmarshal([]byte(s.Schema), &parsed); err != nil {
-		return "", fmt.Errorf("it is no JSON: %w", err)
-	}
-	text, err := json.Marshal(inline(parsed, "", named))
-	return string(text), err
-}
-
-// inline replaces the first use of each name; later uses find it defined.
-func inline(node any, namespace string, named map[string]any) any {
-	switch n := node.(type) {
-	case string:
-		for _, name := range []string{n, namespace + "." + n} {
-			if definition, ok := named[name]; ok {
-				delete(named, name)
-				return definition
-			}
-		}
-	case []any:
-		for i := range n {
-			n[i] = inline(n[i], namespace, named)
-		}
-	case map[string]any:
-		if ns, ok := n["namespace"].(string); ok {
-			namespace = ns
-		}
-		for _, key := range []string{"type", "items", "values"} {
-			if child, ok := n[key]; ok {
-				n[key] = inline(child, namespace, named)
-			}
-		}
-		if fields, ok := n["fields"].([]any); ok {
-			for i := range fields {
-				fields[i] = inline(fields[i], namespace, named)
-			}
-		}
-	}
-	return node
+	return &verdict{reader: reader, bytes: len(text)}, nil
 }
 
 // Interaction decodes the body of a record that was written with the schema of that id.
 func (r *Registry) Interaction(id int, body []byte, dst *interaction.Interaction) *interaction.Reject {
 	r.mu.RLock()
 	v, ok := r.known[id]
+	if !ok {
+		v, ok = r.older[id]
+	}
 	r.mu.RUnlock()
 	switch {
 	case !ok:

@@ -123,14 +123,67 @@ func TestBytesThatOnlyLookLikeIdsDoNotPushOutSchemasInUse(t *testing.T) {
 	}
 }
 
-func TestA404ThatIsNotTheRegistrysIsNoAnswer(t *testing.T) {
+func TestASchemaInUseOutlivesAThousandOthers(t *testing.T) {
 	f := fake(t)
-	f.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
-		http.Error(w, "<html>not here</html>", http.StatusNotFound)
-		return true
-	})
-	if err := openRegistry(t, f.URL()).Fetch(t.Context(), 7); !errors.Is(err, ErrRegistryUnreachable) {
-		t.Errorf("a proxy's 404 gives %v", err)
+	ours := sr.Schema{Schema: KindInteraction.Schema(), Type: sr.TypeAvro}
+	f.SeedSchema("in-value", 1, 7, ours)
+	f.SeedSchema("late-value", 1, 8, ours)
+	r := openRegistry(t, f.URL())
+	if err := r.Fetch(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	others := func(from, n int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for id := range n {
+			r.keep(from+id, verdict{reader: &Reader{}})
+		}
+	}
+	for round := range 3 {
+		others((round+1)*10_000, maxReaders)
+		if !r.Known(7) {
+			t.Fatalf("round %d: a schema in use was forgotten for others", round)
+		}
+		// A batch asks whether it knows its schemas, fetches what it does not, and then decodes. What it fetches begins a generation.
+		others((round+1)*10_000+5_000, maxReaders-1)
+		if err := r.Fetch(t.Context(), 8); err != nil {
+			t.Fatal(err)
+		}
+		if reject := r.Interaction(7, simple(), &interaction.Interaction{}); reject != nil {
+			t.Errorf("round %d: %v", round, reject)
+		}
+		if !r.Known(7) { // the next batch
+			t.Fatalf("round %d: a schema of the last batch was forgotten", round)
+		}
+	}
+	others(50_000, maxReaders)
+	others(60_000, maxReaders)
+	if r.Known(7) || len(r.known)+len(r.older) > 2*maxReaders {
+		t.Errorf("%d schemas are kept, at most %d; the one not in use is known: %v", len(r.known)+len(r.older), 2*maxReaders, r.Known(7))
+	}
+}
+
+func TestLargeSchemasEndAGenerationEarlier(t *testing.T) {
+	r := openRegistry(t, "http://127.0.0.1:1")
+	for id := range 1_000 {
+		r.keep(id, verdict{reader: &Reader{}, bytes: maxSchemaBytes})
+	}
+	if kept := (len(r.known) + len(r.older)) * maxSchemaBytes; kept > 2*maxReaderBytes {
+		t.Errorf("%d bytes of schemas are kept, at most %d", kept, 2*maxReaderBytes)
+	}
+}
+
+func TestAnAnswerThatIsNotTheRegistrysIsNone(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusBadRequest} {
+		f := fake(t)
+		f.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+			http.Error(w, "<html>not here</html>", status)
+			return true
+		})
+		r := openRegistry(t, f.URL())
+		if err := r.Fetch(t.Context(), 7); !errors.Is(err, ErrRegistryUnreachable) || r.Known(7) {
+			t.Errorf("a proxy's %d gives %v", status, err)
+		}
 	}
 }
 
@@ -156,6 +209,56 @@ func TestReferencesAreInlined(t *testing.T) {
 	}
 	if len(in.Identifiers) != 1 || in.Identifiers[0].Value != "a@b.example" {
 		t.Errorf("identifiers %v", in.Identifiers)
+	}
+}
+
+// Money is referred to by the order and by its lines, and a line refers to it before the order does: it must be defined once.
+func TestASchemaReferredToInTwoWaysIsInlinedOnce(t *testing.T) {
+	f := fake(t)
+	avro := func(text string, refs ...sr.SchemaReference) sr.Schema {
+		return sr.Schema{Schema: text, Type: sr.TypeAvro, References: refs}
+	}
+	money := sr.SchemaReference{Name: "Importe.avsc", Subject: "importe", Version: 1}
+	line := sr.SchemaReference{Name: "tienda.Linea", Subject: "linea", Version: 1}
+	f.SeedSchema("importe", 1, 1, avro(`{"type":"record","name":"tienda.Importe","fields":[{"name":"v","type":"long"}]}`))
+	f.SeedSchema("linea", 1, 2, avro(`{"type":"record","name":"Linea","namespace":"tienda","fields":[{"name":"total","type":"Importe"}]}`, money))
+	f.SeedSchema("in-value", 1, 3, avro(record(required+`,{"name":"l","type":{"type":"array","items":"tienda.Linea"}},{"name":"t","type":"tienda.Importe"}`), money, line))
+	r := openRegistry(t, f.URL())
+	text, err := r.inlined(t.Context(), avro(record(`{"name":"l","type":["null","tienda.Linea"]},{"name":"t","type":"tienda.Importe"}`), line, money))
+	if err != nil || strings.Count(text, `"tienda.Importe"`) != 2 || strings.Count(text, `"name":"v"`) != 1 {
+		t.Errorf("inlined %s, %v", text, err)
+	}
+	if err := r.Fetch(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	body := append(simple()[:15], appendLong(nil, 5)...) // as far as type, then occurred_at
+	body = append(body, 2, 6, 0, 8)                      // a line of 3, no more, a total of 4
+	var in interaction.Interaction
+	if reject := r.Interaction(3, body, &in); reject != nil || in.OccurredAt != 5 {
+		t.Errorf("interaction %+v, reject %v", in, reject)
+	}
+}
+
+func TestReferencesWithoutEndAreABadSchema(t *testing.T) {
+	f := fake(t)
+	var asked atomic.Int32
+	f.Intercept(func(w http.ResponseWriter, req *http.Request) bool {
+		if !strings.HasPrefix(req.URL.Path, "/subjects/") {
+			return false
+		}
+		n := asked.Add(1)
+		fmt.Fprintf(w, `{"subject":"s%d","version":1,"id":%d,"schema":"{\"type\":\"record\",\"name\":\"R%d\",\"fields\":[]}","references":[{"name":"R%d","subject":"s%d","version":1},{"name":"R%d","subject":"s%d","version":2}]}`, n, n, n, n+1, n+1, n+1, n+1)
+		return true
+	})
+	f.SeedSchema("s1", 1, 2, sr.Schema{Schema: `"string"`, Type: sr.TypeAvro})
+	f.SeedSchema("s0", 1, 1, sr.Schema{Schema: record(required), Type: sr.TypeAvro, References: []sr.SchemaReference{{Name: "R1", Subject: "s1", Version: 1}}})
+	r := openRegistry(t, f.URL())
+	if err := r.Fetch(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	reject := r.Interaction(1, simple(), &interaction.Interaction{})
+	if reject == nil || reject.Reason != interaction.ReasonBadSchema || asked.Load() > maxReferences {
+		t.Errorf("reject %v after %d questions, want bad_schema after at most %d", reject, asked.Load(), maxReferences)
 	}
 }
 

@@ -18,11 +18,12 @@ var (
 	errShort   = errors.New("the bytes end too early")
 	errVarint  = errors.New("a number is longer than 64 bits")
 	errLength  = errors.New("a length is negative")
-	errBranch  = errors.New("a union has no such branch")
+	errBranch  = errors.New("a union or enum has no such branch")
 	errBool    = errors.New("a boolean is neither 0 nor 1")
 	errInt     = errors.New("an int is longer than 32 bits")
 	errUTF8    = errors.New("a string is not UTF-8")
 	errTooMany = errors.New("more entries than allowed")
+	errAmount  = errors.New("an amount has no byte, or more than 18 digits")
 )
 
 // cursor reads Avro's binary encoding from a string, so that what it hands out needs no copy. The first error stays, with the
@@ -164,12 +165,12 @@ func (c *cursor) walkPayload() {
 	if c.present() {
 		c.text()
 		c.maybeText()
-		c.maybeBytes()
+		c.maybeAmount()
 		c.blocks(MaxOrderLines, func() {
 			c.text()
 			c.maybeText()
-			c.maybeBytes()
-			c.maybeBytes()
+			c.maybeAmount()
+			c.maybeAmount()
 		})
 	}
 	c.field = "traits"
@@ -191,10 +192,33 @@ func (c *cursor) maybeText() {
 	}
 }
 
-func (c *cursor) maybeBytes() {
-	if c.present() {
-		c.bytes()
+// maybeAmount reads a union of null and decimal(18,4). Consumers trust an amount to have a byte and to fit its precision.
+func (c *cursor) maybeAmount() {
+	if !c.present() {
+		return
 	}
+	b := c.bytes()
+	if c.err == nil && !isAmount(b) {
+		c.fail(errAmount)
+	}
+}
+
+// isAmount reports whether a two's complement has a byte, and at most amountPrecision digits.
+func isAmount(b string) bool {
+	if len(b) == 0 {
+		return false
+	}
+	sign := int64(int8(b[0]) >> 7)
+	for ; len(b) > 8; b = b[1:] {
+		if b[0] != byte(sign) {
+			return false
+		}
+	}
+	v := sign
+	for i := range len(b) {
+		v = v<<8 | int64(b[i])
+	}
+	return v>>63 == sign && -amountLimit < v && v < amountLimit
 }
 
 func appendLong(b []byte, v int64) []byte { return binary.AppendVarint(b, v) }

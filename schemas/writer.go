@@ -16,6 +16,9 @@ type schemaNode struct {
 	fields   []*writerField
 	items    *schemaNode // of an array or map
 	branches []*schemaNode
+	size     int    // of a fixed, in bytes
+	symbols  int    // of an enum: how many
+	scale    int    // of a decimal
 	leaves   int    // see countLeaves; 0 for a primitive
 	weighs   bool   // every value takes at least a byte
 	detail   string // symbols, size, precision and scale: what else makes two schemas differ
@@ -157,6 +160,8 @@ func (p *schemaParser) complex(v map[string]any, namespace string, depth int) (*
 				return nil, fmt.Errorf("a decimal has a %s of %v, at most %d", key, digits, maxDigits)
 			}
 		}
+		scale, _ := v["scale"].(float64) // absent: 0
+		n.scale = int(scale)
 	}
 	var err error
 	switch kind {
@@ -177,6 +182,14 @@ func (p *schemaParser) complex(v map[string]any, namespace string, depth int) (*
 			namespace = n.name[:i]
 		}
 		n.detail += fmt.Sprint(v["symbols"], v["size"])
+		symbols, _ := v["symbols"].([]any)
+		n.symbols = len(symbols)
+		if kind == "fixed" {
+			size, _ := v["size"].(float64)
+			if n.size = int(size); size < 1 || size > maxFixed {
+				return nil, fmt.Errorf("type %s has a size of %v bytes, at least 1 and at most %d", n.name, v["size"], maxFixed)
+			}
+		}
 		if kind == "record" || kind == "error" {
 			n.kind = "record"
 			p.open[n.name] = true
@@ -208,8 +221,6 @@ func (n *schemaNode) takesBytes() bool {
 	switch n.kind {
 	case "null":
 		return false
-	case "fixed":
-		return !strings.HasSuffix(n.detail, " 0")
 	case "record":
 		return slices.ContainsFunc(n.fields, func(f *writerField) bool { return f.node.weighs })
 	}
