@@ -57,7 +57,12 @@ With --input, your own interactions take the retailer's place: one plain JSON in
   kinfold demo --seed 7 --keep
   kinfold demo --input interactions.jsonl`,
 		Args: exactly(0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.size < 1 || o.pace < 0 {
+				return usageError{fmt.Errorf("--size must be 1 or more, and --pace not negative")}
+			}
+			return runDemo(cmd, o)
+		},
 	}
 	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "another `NUMBER` is another retailer")
 	cmd.Flags().IntVar(&o.size, "size", 20_000, "`NUMBER` of interactions of the retailer")
@@ -109,6 +114,10 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 	defer func() { cancel(); <-fed }()
 	if err := d.watch(ctx, c, p, ended); err != nil {
 		return err
+	}
+	if cmd.Context().Err() != nil { // what was seen is a part only, and no account of it would add up
+		fmt.Fprintln(out, "\nStopped before the end.")
+		return <-ended
 	}
 	if err := d.tell(o.input != ""); err != nil {
 		return err
@@ -253,7 +262,7 @@ func (d *demoRun) feed(ctx context.Context, records []demo.Record, pace time.Dur
 }
 
 // watch reads the outputs back and shows progress until everything that went in is accounted for.
-func (d *demoRun) watch(ctx context.Context, c *config.Config, p *processor.Processor, ended <-chan error) error {
+func (d *demoRun) watch(ctx context.Context, c *config.Config, p *processor.Processor, ended chan error) error {
 	reading, stop := context.WithCancel(ctx)
 	read := make(chan error, 1)
 	go func() { read <- d.read(reading, c, p) }()
@@ -272,10 +281,13 @@ func (d *demoRun) watch(ctx context.Context, c *config.Config, p *processor.Proc
 		}
 		select {
 		case err := <-ended:
-			if err == nil {
+			ended <- err
+			if err == nil && ctx.Err() == nil {
 				err = fmt.Errorf("stopped before the end")
 			}
 			return err
+		case <-ctx.Done():
+			return nil
 		case err := <-read:
 			read <- err
 			return err
