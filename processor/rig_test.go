@@ -263,6 +263,21 @@ func (r *rig) decode(rec *kafka.Record, kind schemas.Kind, decode func([]byte) e
 	}
 }
 
+// decided waits until all that was written to a partition before the call is decided: the markers of a transaction that is
+// committed reach its partitions one after the other.
+func (r *rig) decided(tp kafka.TopicPartition) (kafka.Bounds, error) {
+	r.t.Helper()
+	first, err := r.admin.Bounds(r.context(), tp)
+	b := first
+	if err == nil {
+		r.until(func() bool {
+			b, err = r.admin.Bounds(r.context(), tp)
+			return err != nil || b.Stable >= first.End
+		})
+	}
+	return b, err
+}
+
 // read hands out every committed record of a topic, partition by partition.
 func (r *rig) read(topic string, each func(*kafka.Record)) {
 	r.t.Helper()
@@ -272,7 +287,7 @@ func (r *rig) read(topic string, each func(*kafka.Record)) {
 	}
 	for p := range states[topic].Partitions {
 		tp := kafka.TopicPartition{Topic: topic, Partition: p}
-		b, err := r.admin.Bounds(r.context(), tp)
+		b, err := r.decided(tp)
 		if err == nil {
 			err = r.admin.ReadRange(r.context(), tp, b.Start, b.Stable, func(rec *kafka.Record) error { each(rec); return nil })
 		}

@@ -204,16 +204,21 @@ func (a *Admin) Leave(ctx context.Context, group, instanceID string) error {
 // errFound ends a replay early.
 var errFound = errors.New("found")
 
-// Drained reports whether the group has committed everything that can be read of the topics now. Control records and what was
-// aborted do not count: they are never handed out.
+// Drained reports whether the group has committed everything that was written to the topics before the call. Control records and
+// what was aborted do not count: they are never handed out. Records of a transaction whose markers are still on their way do:
+// they cannot be read yet, but they will be.
 func (a *Admin) Drained(ctx context.Context, group string, topics ...string) (bool, error) {
 	committed, err := a.adm.FetchOffsetsForTopics(ctx, group, topics...)
 	if err != nil {
 		return false, fmt.Errorf("fetch the offsets of group %s: %w", group, err)
 	}
-	ends, err := a.adm.ListCommittedOffsets(ctx, topics...)
+	written, err := a.adm.ListEndOffsets(ctx, topics...)
 	if err != nil {
 		return false, fmt.Errorf("list the ends of topics: %w", err)
+	}
+	ends, err := a.adm.ListCommittedOffsets(ctx, topics...)
+	if err != nil {
+		return false, fmt.Errorf("list the stable ends of topics: %w", err)
 	}
 	starts, err := a.adm.ListStartOffsets(ctx, topics...)
 	if err != nil {
@@ -221,6 +226,10 @@ func (a *Admin) Drained(ctx context.Context, group string, topics ...string) (bo
 	}
 	drained := true
 	ends.Each(func(end kadm.ListedOffset) {
+		if w, ok := written.Lookup(end.Topic, end.Partition); !ok || end.Offset < w.Offset {
+			drained = false
+			return
+		}
 		start, _ := starts.Lookup(end.Topic, end.Partition)
 		at := start.Offset
 		if c, ok := committed.Lookup(end.Topic, end.Partition); ok && c.At >= 0 {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -87,7 +88,8 @@ func (a *Admin) Describe(ctx context.Context, names ...string) (map[string]Topic
 	return states, nil
 }
 
-// Create makes a topic. One that exists already is left as it is.
+// Create makes a topic and waits until the brokers know it and each partition has a leader: the controller answers before the
+// other brokers have heard of it. One that exists already is left as it is.
 func (a *Admin) Create(ctx context.Context, spec TopicSpec) (created bool, err error) {
 	configs := map[string]*string{}
 	for k, v := range spec.Configs {
@@ -100,7 +102,41 @@ func (a *Admin) Create(ctx context.Context, spec TopicSpec) (created bool, err e
 	case err != nil:
 		return false, fmt.Errorf("create topic %s (operation Create on the topic or the cluster): %w", spec.Name, err)
 	}
-	return true, nil
+	return true, a.awaitTopic(ctx, spec.Name)
+}
+
+// How long a new topic may take until it is known everywhere, and how often we look.
+const (
+	topicPatience = 30 * time.Second
+	topicPause    = 20 * time.Millisecond
+)
+
+func (a *Admin) awaitTopic(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, topicPatience)
+	defer cancel()
+	for {
+		topics, err := a.adm.ListTopics(ctx, name)
+		if err != nil {
+			return fmt.Errorf("topic %s was created, but is not seen yet: %w", name, err)
+		}
+		if d, ok := topics[name]; ok && d.Err == nil && len(d.Partitions) > 0 && allLed(d.Partitions) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("topic %s was created, but the brokers do not show it with a leader for each partition: %w", name, ctx.Err())
+		case <-time.After(topicPause):
+		}
+	}
+}
+
+func allLed(partitions kadm.PartitionDetails) bool {
+	for _, p := range partitions {
+		if p.Err != nil || p.Leader < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Difference is one way in which a topic is not as it should be.
