@@ -19,6 +19,8 @@ type Evidence struct {
 	Origin        interaction.Origin
 	Seq           uint64 // offset in the keyed topic: new components are named by it, so that a replay names them alike
 	Duplicate     bool   // its evidence counts, but it becomes no event and no reject
+	// Directed says that directives took effect in this store: identifiers that occur for the first time are looked up there.
+	Directed bool
 }
 
 // Capped is an edge that the component limit refused, as places in Evidence.Identifiers.
@@ -51,7 +53,8 @@ type Result struct {
 	Merged          []interaction.CustomerID // ids that ended because of this evidence, in byte order
 	Outcomes        []interaction.Outcome    // of Evidence.Identifiers
 	Capped          []Capped                 // edges that were not stored
-	Reject          *interaction.Reject      // of the interaction, beside its event: component_cap
+	Effect          Effect                   // of a directive
+	Reject          *interaction.Reject      // of an interaction, beside its event: component_cap; of a directive instead of all
 	Tallies         Tallies
 }
 
@@ -81,53 +84,128 @@ func (r *Resolver) Apply(view table.View, e *Evidence) (*Result, error) {
 		return nil, fmt.Errorf("identity: open evidence: %w", err)
 	}
 	if !w.known(e) {
-		w.linkAll()
 		if err := w.store(e, out); err != nil {
 			return nil, fmt.Errorf("identity: store evidence: %w", err)
 		}
-		w.rebuild(e, out)
-		w.write(e, out)
+		c := &cause{source: e.Source, eventID: e.SourceEventID, origin: e.Origin, seq: e.Seq}
+		w.rebuild(c, out)
+		w.write(c, out)
 	}
 	w.resolve(e, out)
 	return out, nil
 }
 
+// cause is what a change is laid to: an interaction or a directive.
+type cause struct {
+	source, eventID string
+	directiveID     string
+	origin          interaction.Origin
+	seq             uint64
+}
+
 // open loads what is known of the identifiers of the evidence and of its edges.
 func (w *work) open(e *Evidence) error {
+	last := int32(none)
 	for i := range e.Identifiers {
-		id := &e.Identifiers[i]
-		space, ok := w.g.index[id.Namespace]
-		if !ok {
-			return fmt.Errorf("namespace %q of identifier %d is not declared", id.Namespace, i)
-		}
-		key, domain, value := w.keepKey(id)
-		n, err := w.find(key, space, domain, value)
+		n, err := w.openIdentifier(e, i)
 		if err != nil {
 			return err
 		}
+		w.event, w.eventEdge = append(w.event, n), append(w.eventEdge, none)
 		if n == none {
-			n = w.addNew(key, space, domain, value, e.At)
+			continue
 		}
-		if w.nodes[n].mark != 0 || i > 0 && !w.before(w.event[i-1], n) {
+		if w.nodes[n].mark != 0 || last != none && !w.before(last, n) {
 			return fmt.Errorf("identifiers %d and %d are not in the order of rank, domain and value, each once", i-1, i)
 		}
-		w.nodes[n].mark = int32(i + 1)
-		w.event = append(w.event, n)
-		w.eventEdge = append(w.eventEdge, none)
+		w.nodes[n].mark, last = int32(i+1), n
 	}
-	root := w.event[0]
+	if root := w.event[0]; root != none {
+		if err := w.openEdges(root); err != nil {
+			return err
+		}
+	}
+	for _, n := range w.event {
+		if n != none && w.nodes[n].flags&flagPaired != 0 {
+			return w.linkAll()
+		}
+	}
+	return nil
+}
+
+// openIdentifier loads an identifier of the evidence; none where it was erased after the interaction occurred.
+func (w *work) openIdentifier(e *Evidence, i int) (int32, error) {
+	id := &e.Identifiers[i]
+	space, ok := w.g.index[id.Namespace]
+	if !ok {
+		return none, fmt.Errorf("namespace %q of identifier %d is not declared", id.Namespace, i)
+	}
+	key, domain, value := w.keepKey(interaction.Key{Realm: w.realm, Namespace: id.Namespace, Domain: id.Domain, Value: id.Value})
+	n, err := w.find(key, space, domain, value)
+	if err != nil {
+		return none, err
+	}
+	switch {
+	case n == none && !e.Directed:
+		return w.addNew(key, space, domain, value, e.At), nil
+	case n == none:
+		return w.openDirected(e, key, space, domain, value)
+	case w.nodes[n].flags&flagSuppressed != 0:
+		until, _, there, err := w.suppression(key)
+		if err != nil || there && e.At <= until {
+			return none, err
+		}
+	}
+	return n, nil
+}
+
+// openDirected opens an identifier that occurs for the first time, or again after it was erased, where directives may wait
+// for it.
+func (w *work) openDirected(e *Evidence, key []byte, space int16, domain, value []byte) (int32, error) {
+	until, version, erased, err := w.suppression(key)
+	if err != nil || erased && e.At <= until {
+		return none, err
+	}
+	own, err := w.ordersOf(key, slotOwn)
+	if err != nil {
+		return none, err
+	}
+	pairs, err := w.ordersOf(key, slotPair)
+	if err != nil {
+		return none, err
+	}
+	n := w.addNew(key, space, domain, value, e.At)
+	x := &w.nodes[n]
+	if erased {
+		x.flags |= flagSuppressed
+		x.ownVersion, x.oldOwn = version, version
+	}
+	x.retracted = len(own) > 0 && own[0].kind == orderRetract
+	if len(pairs) > 0 {
+		x.flags |= flagPaired
+		x.waiting = true
+		w.paired = append(w.paired, n)
+	}
+	return n, nil
+}
+
+// openEdges finds the stored edges of the evidence.
+func (w *work) openEdges(root int32) error {
 	for i := range w.edges {
-		if d := &w.edges[i]; d.root == root {
+		if d := &w.edges[i]; d.root == root && d.slot == 0 {
 			if mark := w.nodes[d.other].mark; mark != 0 {
 				w.eventEdge[mark-1] = int32(i)
 			}
 		}
 	}
-	for i, n := range w.event[1:] {
+	for i, n := range w.event {
+		if i == 0 || n == none {
+			continue
+		}
 		x, y := &w.nodes[root], &w.nodes[n]
-		if (x.shared || y.shared) && !x.isNew && !y.isNew {
+		if (x.apart() || y.apart()) && !x.isNew && !y.isNew {
 			var err error
-			if w.eventEdge[i+1], err = w.inactive(root, n); err != nil {
+			if w.eventEdge[i], err = w.inactive(root, n); err != nil {
 				return err
 			}
 		}
@@ -135,9 +213,9 @@ func (w *work) open(e *Evidence) error {
 	return nil
 }
 
-func (w *work) keepKey(id *interaction.Identifier) (key, domain, value []byte) {
+func (w *work) keepKey(id interaction.Key) (key, domain, value []byte) {
 	from := len(w.text)
-	w.text = interaction.Key{Realm: w.realm, Namespace: id.Namespace, Domain: id.Domain, Value: id.Value}.AppendBytes(w.text)
+	w.text = id.AppendBytes(w.text)
 	key = w.text[from:len(w.text):len(w.text)]
 	value = key[len(key)-len(id.Value):]
 	end := len(key) - len(id.Value) - 1
@@ -147,10 +225,13 @@ func (w *work) keepKey(id *interaction.Identifier) (key, domain, value []byte) {
 // known reports whether the evidence brings nothing new.
 func (w *work) known(e *Evidence) bool {
 	for i, n := range w.event {
+		if n == none {
+			continue
+		}
 		if w.nodes[n].isNew || e.At < w.nodes[n].firstSeen {
 			return false
 		}
-		if i == 0 {
+		if i == 0 || w.event[0] == none {
 			continue
 		}
 		if w.eventEdge[i] == none || w.edges[w.eventEdge[i]].news(e, e.Identifiers[i].Verified) {
@@ -179,15 +260,21 @@ func (d *edge) earlier(e *Evidence) bool {
 // store takes the evidence into the loaded graph, edge by edge in the order of identity.md 3.3, each with all that its
 // storing turns: the component cap asks about the graph as the edges before left it.
 func (w *work) store(e *Evidence, out *Result) error {
+	if err := w.linkAll(); err != nil {
+		return err
+	}
+	if err := w.occur(); err != nil {
+		return err
+	}
 	for _, n := range w.event {
-		if e.At < w.nodes[n].firstSeen {
+		if n != none && e.At < w.nodes[n].firstSeen {
 			w.nodes[n].firstSeen = e.At
 			w.dirty(n)
 		}
 	}
 	source, eventID := w.keepString(e.Source), w.keepString(e.SourceEventID)
 	for i, n := range w.event {
-		if i == 0 {
+		if i == 0 || n == none || w.event[0] == none {
 			continue
 		}
 		verified := e.Identifiers[i].Verified
@@ -292,28 +379,36 @@ func (w *work) capReject(e *Evidence, capped []Capped) *interaction.Reject {
 
 // resolve finds the event's customer (identity.md section 5).
 func (w *work) resolve(e *Evidence, out *Result) {
-	at := w.event[0]
-	out.Status = interaction.StatusShared
+	at := int32(none)
+	out.Status = interaction.StatusUnidentified
 	for _, n := range w.event {
-		if !w.nodes[n].shared {
+		if n != none && !w.nodes[n].apart() {
 			at, out.Status = n, interaction.StatusAnonymous
 			break
 		}
-	}
-	c := w.nodes[at].customer
-	if out.Status == interaction.StatusAnonymous && w.customers[c].known {
-		out.Status = interaction.StatusKnown
-	}
-	out.CustomerID, out.CustomerVersion = w.customerID(c).text(), w.customers[c].version
-	for i, n := range w.event {
-		switch x := &w.nodes[n]; {
-		case x.shared:
-			out.Outcomes = append(out.Outcomes, interaction.OutcomeShared)
-		case x.customer != c, w.wasRefused(i):
-			out.Outcomes = append(out.Outcomes, interaction.OutcomeConflict)
-		default:
-			out.Outcomes = append(out.Outcomes, interaction.OutcomeLinked)
+		if n != none && at == none {
+			at, out.Status = n, interaction.StatusShared
 		}
+	}
+	c := int32(none)
+	if at != none {
+		c = w.nodes[at].customer
+		if out.Status == interaction.StatusAnonymous && w.customers[c].known {
+			out.Status = interaction.StatusKnown
+		}
+		out.CustomerID, out.CustomerVersion = w.customerID(c).text(), w.customers[c].version
+	}
+	for i, n := range w.event {
+		outcome := interaction.OutcomeLinked
+		switch {
+		case n == none, w.nodes[n].retracted:
+			outcome = interaction.OutcomeRetracted
+		case w.nodes[n].shared:
+			outcome = interaction.OutcomeShared
+		case w.nodes[n].customer != c, w.wasRefused(i):
+			outcome = interaction.OutcomeConflict
+		}
+		out.Outcomes = append(out.Outcomes, outcome)
 	}
 	for _, k := range out.Capped {
 		out.Outcomes[k.Other] = interaction.OutcomeConflict
@@ -333,7 +428,7 @@ func (w *work) ambiguous() bool {
 	seen := w.order[:0]
 	for _, n := range w.event {
 		c := int32(none)
-		if w.class(n) == Anchor {
+		if n != none && w.class(n) == Anchor {
 			c = w.nodes[n].customer
 		}
 		seen = append(seen, c)
@@ -352,7 +447,7 @@ func (w *work) ambiguous() bool {
 	}
 	for i := range w.edges {
 		e := &w.edges[i]
-		if !w.active(e) || e.refused == RefusedSeparate {
+		if !w.active(e) || e.slot == 0 && e.refused == RefusedSeparate {
 			continue
 		}
 		if claim(e.root, e.other) || claim(e.other, e.root) {

@@ -60,7 +60,7 @@ func BenchmarkNewCustomer(b *testing.B) {
 	e := Evidence{Realm: "default", At: 1767225600000, Source: "caja", SourceEventID: "e", Identifiers: person(0)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if res, err := w.r.Apply(w.mem, &e); err != nil || len(res.Rows) != 5 {
+		if res, err := w.r.Apply(w.mem, &e); err != nil || len(res.Rows) != 6 {
 			b.Fatal(err, len(res.Rows))
 		}
 	}

@@ -12,6 +12,7 @@ type group struct {
 	anchor   bool      // holds an anchor
 	contacts uint64    // namespaces of its contacts
 	held     []holding // by (space, domain)
+	bound    []holding // those of its members that links tie to others, n standing for these: each counts once in held
 	customer int32
 }
 
@@ -25,6 +26,12 @@ type holding struct {
 // strength is the order of the edges, strongest first (identity.md 4.4).
 func (w *work) strength(a, b int32) int {
 	x, y := &w.edges[a], &w.edges[b]
+	if (x.slot != 0) != (y.slot != 0) {
+		if x.slot != 0 {
+			return -1
+		}
+		return 1
+	}
 	if c := cmp.Compare(w.class(x.other), w.class(y.other)); c != 0 {
 		return c
 	}
@@ -53,13 +60,20 @@ func (w *work) strength(a, b int32) int {
 // Afterwards top finds the node that stands for a member's group.
 func (w *work) build(members, edges []int32) {
 	w.groups = w.groups[:0]
+	w.bind()
 	for i, m := range members {
 		n := &w.nodes[m]
 		n.parent, n.slot = m, int32(i)
 		if n.domainNumber == none {
 			n.domainNumber = w.domainOf(n.domain)
 		}
-		g := group{size: 1, customer: none, held: []holding{{n.space, n.domainNumber, 1}}}
+		g := group{size: 1, customer: none}
+		if n.tie == none || !w.replaced(m) {
+			g.held = []holding{{n.space, n.domainNumber, 1}}
+			if n.tie != none {
+				g.bound = []holding{{n.space, n.domainNumber, w.boundTo(m)}}
+			}
+		}
 		switch w.class(m) {
 		case Anchor:
 			g.anchor = true
@@ -76,7 +90,10 @@ func (w *work) build(members, edges []int32) {
 			continue
 		}
 		x, y := &w.groups[w.nodes[a].slot], &w.groups[w.nodes[b].slot]
-		if e.refused = w.refuse(e, x, y); e.refused != NotRefused {
+		if e.refused = w.refuse(e, x, y); len(w.pairs) > 0 && w.separated(a, b) {
+			e.refused = RefusedSeparate
+		}
+		if e.refused != NotRefused {
 			continue
 		}
 		if x.size < y.size {
@@ -87,10 +104,10 @@ func (w *work) build(members, edges []int32) {
 	}
 }
 
-// refuse says why an edge may not join two groups, in the order of the reasons.
+// refuse says why the rules do not let an edge join two groups, in the order of the reasons.
 func (w *work) refuse(e *edge, x, y *group) Refusal {
 	other := w.class(e.other)
-	if other == Device && !w.g.rules.DevicesJoinKnown && (x.anchor && y.anchor || x.contacts&y.contacts != 0) {
+	if other == Device && e.slot == 0 && !w.g.rules.DevicesJoinKnown && (x.anchor && y.anchor || x.contacts&y.contacts != 0) {
 		return RefusedDevice
 	}
 	anchors := other == Anchor // the weaker end is: both are
@@ -108,7 +125,7 @@ func (w *work) refuse(e *edge, x, y *group) Refusal {
 		if anchors && s.StoreScoped && s.Class == Anchor {
 			limit = max(limit, w.g.rules.StoreCodesTied)
 		}
-		if s.AtMost >= 0 && int(a.n+b.n) > limit {
+		if s.AtMost >= 0 && int(a.n+b.n-x.common(y, a)) > limit {
 			return RefusedLimit
 		}
 		i, j = i+1, j+1
@@ -133,11 +150,26 @@ func (g *group) join(o *group) {
 	for _, h := range o.held {
 		i, found := slices.BinarySearchFunc(g.held, h, holding.compare)
 		if found {
-			g.held[i].n += h.n
+			g.held[i].n += h.n - g.common(o, h)
 		} else {
 			g.held = slices.Insert(g.held, i, h)
 		}
 	}
+	for _, h := range o.bound {
+		if !slices.Contains(g.bound, h) {
+			g.bound = append(g.bound, h)
+		}
+	}
+}
+
+// common is how many of the kind of h two groups hold both, since links tie them together.
+func (g *group) common(o *group, h holding) (n int32) {
+	for _, a := range g.bound {
+		if a.compare(h) == 0 && slices.Contains(o.bound, a) {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *work) top(n int32) int32 {

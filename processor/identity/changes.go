@@ -17,34 +17,39 @@ type freshComponent struct {
 
 // rebuild makes the customers of everything that changed, and says how they differ from those before (identity.md
 // sections 4.6 and 6). Components that did not change are left alone: they hold no customer that did.
-func (w *work) rebuild(e *Evidence, out *Result) {
+func (w *work) rebuild(c *cause, out *Result) {
 	for i := range w.nodes {
 		n := &w.nodes[i]
-		if n.isNew || n.shared != n.wasShared || n.comp != none && w.comps[n.comp].dirty {
+		if n.isNew || n.erased || n.shared != n.wasShared || n.retracted != n.wasRetracted || n.comp != none && w.comps[n.comp].dirty {
 			w.affected = append(w.affected, int32(i))
-			n.fresh = none
 		}
 	}
 	slices.SortFunc(w.affected, w.compareBytes)
 	old := len(w.customers)
 	for _, n := range w.affected {
 		switch {
-		case w.nodes[n].shared:
+		case w.nodes[n].erased:
+			w.nodes[n].customer = none
+		case w.nodes[n].apart():
 			w.nodes[n].customer = w.addCustomer(n)
 		case w.nodes[n].fresh == none:
 			w.buildComponent(n, out)
 		}
 	}
 	for _, n := range w.affected {
-		if c := w.nodes[n].customer; w.olderFounder(n, w.customers[c].founder) {
+		c := w.nodes[n].customer
+		if c == none {
+			continue
+		}
+		if w.olderFounder(n, w.customers[c].founder) {
 			w.customers[c].founder = n
 		}
 		if w.class(n) != Device {
-			w.customers[w.nodes[n].customer].known = true
+			w.customers[c].known = true
 		}
 	}
 	w.compare(old)
-	w.report(old, e, out)
+	w.report(old, c, out)
 }
 
 func (w *work) addCustomer(founder int32) int32 {
@@ -104,8 +109,10 @@ func (w *work) compare(old int) {
 	// Backwards: each list is then in byte order.
 	for i := len(w.affected) - 1; i >= 0; i-- {
 		n := &w.nodes[w.affected[i]]
-		n.next, w.customers[n.customer].first = w.customers[n.customer].first, w.affected[i]
-		w.customers[n.customer].count++
+		if n.customer != none {
+			n.next, w.customers[n.customer].first = w.customers[n.customer].first, w.affected[i]
+			w.customers[n.customer].count++
+		}
 		if n.oldCustomer != none {
 			n.nextOld, w.customers[n.oldCustomer].first = w.customers[n.oldCustomer].first, w.affected[i]
 			w.customers[n.oldCustomer].count++
@@ -152,29 +159,43 @@ func (w *work) versionOf(c *customer) int64 {
 	return version + 1
 }
 
-// ended reports whether the customer that n founded is gone.
+// ended reports whether the customer that n founded is gone: into another one, unless n is erased.
 func (w *work) ended(n int32) bool {
 	x := &w.nodes[n]
 	return x.oldCustomer != none && w.customers[x.oldCustomer].founder == n && w.customers[x.oldCustomer].same == none
 }
 
 // report makes the change records, the rows of the map and the tallies.
-func (w *work) report(old int, e *Evidence, out *Result) {
+func (w *work) report(old int, cause *cause, out *Result) {
 	rule := interaction.RuleEvidence
+	if cause.directiveID != "" {
+		rule = interaction.RuleDirective
+	}
 	for _, i := range w.affected {
 		n := &w.nodes[i]
 		if n.shared && !n.wasShared {
-			rule = interaction.RuleShared
+			if rule == interaction.RuleEvidence {
+				rule = interaction.RuleShared
+			}
 			out.Tallies.Shared++
 		} else if n.wasShared && !n.shared {
 			out.Tallies.Unshared++
 		}
 		if w.ended(i) {
 			out.Tallies.Ended++
+			if n.erased {
+				continue
+			}
 			out.Merged = append(out.Merged, w.customerID(n.oldCustomer).text())
 		}
 	}
 	slices.Sort(out.Merged)
+	blank := interaction.Change{
+		Realm: w.realm, Rule: rule, Source: cause.source, SourceEventID: cause.eventID, DirectiveID: cause.directiveID, Origin: cause.origin,
+	}
+	for i := range old {
+		w.reportErased(int32(i), blank, out)
+	}
 	for i := old; i < len(w.customers); i++ {
 		c := &w.customers[i]
 		if c.same == none {
@@ -183,10 +204,8 @@ func (w *work) report(old int, e *Evidence, out *Result) {
 		if w.unchanged(c) {
 			continue
 		}
-		change := interaction.Change{
-			Realm: e.Realm, CustomerID: c.id.text(), Version: c.version,
-			Rule: rule, Source: e.Source, SourceEventID: e.SourceEventID, Origin: e.Origin,
-		}
+		change := blank
+		change.CustomerID, change.Version = c.id.text(), c.version
 		w.describe(int32(i), &change)
 		switch change.Kind {
 		case interaction.ChangeMerged:
@@ -198,6 +217,28 @@ func (w *work) report(old int, e *Evidence, out *Result) {
 	}
 	slices.SortFunc(out.Changes, func(a, b interaction.Change) int { return cmp.Compare(a.CustomerID, b.CustomerID) })
 	w.mapRows(out)
+}
+
+// reportErased makes the record of an id that lost its founder or all its members, and with them one that was erased.
+func (w *work) reportErased(i int32, change interaction.Change, out *Result) {
+	c := &w.customers[i]
+	if c.same != none {
+		return
+	}
+	for n := c.first; n != none; n = w.nodes[n].nextOld {
+		if w.nodes[n].erased {
+			change.RemovedHMAC = append(change.RemovedHMAC, w.hmacText(n))
+		} else {
+			change.Removed = append(change.Removed, w.keyText(n))
+		}
+	}
+	if len(change.RemovedHMAC) == 0 {
+		return
+	}
+	slices.Sort(change.RemovedHMAC)
+	change.Kind, change.CustomerID, change.Version = interaction.ChangeErased, w.customerID(i).text(), c.version+1
+	w.nodes[c.founder].ownVersion = change.Version
+	out.Changes = append(out.Changes, change)
 }
 
 // describe fills in what became of the members of a customer, and the kind that sums it up.
@@ -221,12 +262,21 @@ func (w *work) describe(i int32, change *interaction.Change) {
 	}
 	if c.same != none {
 		for n := w.customers[c.same].first; n != none; n = w.nodes[n].nextOld {
-			if to := w.nodes[n].customer; to != i {
+			to := w.nodes[n].customer
+			if to == none {
+				change.RemovedHMAC = append(change.RemovedHMAC, w.hmacText(n))
+			} else if to != i {
 				change.Removed = append(change.Removed, w.keyText(n))
 				if w.customers[to].same == none {
 					change.SplitCustomerIDs = append(change.SplitCustomerIDs, w.customers[to].id.text())
 				}
 			}
+		}
+	}
+	if len(change.RemovedHMAC) > 0 {
+		slices.Sort(change.RemovedHMAC)
+		for n := c.first; n != none; n = w.nodes[n].next {
+			change.Left = append(change.Left, w.keyText(n))
 		}
 	}
 	slices.Sort(change.MergedCustomerIDs)
@@ -241,6 +291,8 @@ func (w *work) describe(i int32, change *interaction.Change) {
 // kindOfChange is the first kind that applies.
 func kindOfChange(existed, others bool, c *interaction.Change) interaction.ChangeKind {
 	switch {
+	case len(c.RemovedHMAC) > 0:
+		return interaction.ChangeErased
 	case !existed && len(c.MergedCustomerIDs) == 1 && !others:
 		return interaction.ChangeRenamed
 	case len(c.MergedCustomerIDs) > 0:
@@ -259,23 +311,38 @@ func kindOfChange(existed, others bool, c *interaction.Change) interaction.Chang
 func (w *work) mapRows(out *Result) {
 	for _, i := range w.affected {
 		n := &w.nodes[i]
+		if n.erased {
+			w.eraseRows(i, out)
+			continue
+		}
 		c := &w.customers[n.customer]
 		moved := n.oldCustomer == none || n.oldCustomer != c.same
 		if moved {
 			n.mapVersion = c.version
 		}
-		if moved || n.shared != n.wasShared {
-			status := interaction.MapLinked
-			if n.shared {
-				status = interaction.MapShared
-			}
+		status := statusOf(n.shared, n.retracted)
+		if moved || status != statusOf(n.wasShared, n.wasRetracted) {
 			out.MapRows = append(out.MapRows, interaction.MapRow{
 				Key: w.keyText(i), CustomerID: c.id.text(), Version: n.mapVersion, Status: status,
 			})
 		}
+		if founds := c.founder == i; founds && n.oldOwn == 0 || n.isNew && n.oldOwn > 0 {
+			id := w.idOf(i)
+			w.putFounder(out, id.text(), w.keyOf(i))
+		}
 		w.pointer(i, moved, out)
 	}
 	slices.SortFunc(out.MapRows, func(a, b interaction.MapRow) int { return cmp.Compare(a.Key, b.Key) })
+}
+
+func statusOf(shared, retracted bool) interaction.MapStatus {
+	switch {
+	case retracted:
+		return interaction.MapRetracted
+	case shared:
+		return interaction.MapShared
+	}
+	return interaction.MapLinked
 }
 
 // pointer keeps the pointer of the id that i founded: it exists while the id is ended, and names the customer of i.
@@ -284,9 +351,9 @@ func (w *work) pointer(i int32, moved bool, out *Result) {
 	if n.oldOwn == 0 {
 		return
 	}
-	was := w.customers[n.oldCustomer].founder == i
+	was := n.oldCustomer != none && w.customers[n.oldCustomer].founder == i
 	is := w.customers[n.customer].founder == i
-	if was && is || !was && !is && !moved {
+	if was && is || !was && !is && !moved || is && n.isNew { // a new one that was erased before has no pointer yet
 		return
 	}
 	var id rawID
@@ -296,12 +363,9 @@ func (w *work) pointer(i int32, moved bool, out *Result) {
 		id = w.idOf(i)
 	}
 	row := interaction.MapRow{Key: interaction.PointerKey(w.realm, id.text()).String()}
-	if is {
-		w.putAlias(out, id.text(), "", 0)
-	} else {
+	if !is {
 		c := &w.customers[n.customer]
 		row.CustomerID, row.Version, row.Status = c.id.text(), c.version, interaction.MapEnded
-		w.putAlias(out, id.text(), row.CustomerID, c.version)
 	}
 	out.MapRows = append(out.MapRows, row)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/hex"
 	"hash"
 
 	"kinfold/processor/interaction"
@@ -28,15 +29,23 @@ type idHash struct {
 	sum []byte
 }
 
-// idOf is the id of the customer that n founds.
-func (w *work) idOf(n int32) (id rawID) {
+// hmacOf is the HMAC of an identifier under the secret of the deployment. It is valid until the next call.
+func (w *work) hmacOf(key []byte) []byte {
 	if w.hash.mac == nil {
 		w.hash.mac = hmac.New(sha256.New, w.g.rules.IDKey)
 	}
 	w.hash.mac.Reset()
-	w.hash.mac.Write(w.keyOf(n))
+	w.hash.mac.Write(key)
 	w.hash.sum = w.hash.mac.Sum(w.hash.sum[:0])
-	copy(id[:], w.hash.sum)
+	return w.hash.sum
+}
+
+// hmacText is how an erased identifier is named afterwards.
+func (w *work) hmacText(n int32) string { return hex.EncodeToString(w.hmacOf(w.keyOf(n))) }
+
+// idOf is the id of the customer that n founds.
+func (w *work) idOf(n int32) (id rawID) {
+	copy(id[:], w.hmacOf(w.keyOf(n)))
 	id[len(id)-1] &= 0xF8 // 25 characters of base32 are 125 bits
 	return id
 }
@@ -51,7 +60,7 @@ func (id *rawID) text() interaction.CustomerID {
 	return interaction.CustomerID(b[:interaction.CustomerIDLen])
 }
 
-// customerID returns the id of a customer, working out that of a shared identifier, which no row holds.
+// customerID returns the id of a customer, working out that of an identifier that is apart, which no row holds.
 func (w *work) customerID(c int32) *rawID {
 	cu := &w.customers[c]
 	if cu.id == (rawID{}) {

@@ -2,11 +2,13 @@ package identity
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"sort"
 	"strings"
-	"testing"
 
 	"kinfold/processor/interaction"
 	"kinfold/processor/table"
@@ -36,7 +38,7 @@ func defaults() Rules {
 // memory is a store. Its values are handed out in one buffer that the next call overwrites, so that code which keeps
 // them shows.
 type memory struct {
-	tables [8]map[string][]byte
+	tables [16]map[string][]byte
 	buf    []byte
 	reads  int
 }
@@ -94,9 +96,17 @@ func (m *memory) apply(rows []table.Row) {
 	}
 }
 
+// tester is what of testing.TB a world needs: rapid's T has it, too.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Fatal(args ...any)
+}
+
 // world is a graph with its store and what it told the world so far.
 type world struct {
-	t      testing.TB
+	t      tester
 	graph  *Graph
 	r      *Resolver
 	mem    *memory
@@ -104,9 +114,11 @@ type world struct {
 	rows   map[string]interaction.MapRow
 	folded map[string]interaction.CustomerID
 	last   map[interaction.CustomerID]int64
+
+	directed bool
 }
 
-func newWorld(t testing.TB, rules Rules) *world {
+func newWorld(t tester, rules Rules) *world {
 	t.Helper()
 	g, err := New(rules)
 	if err != nil {
@@ -139,7 +151,7 @@ func (w *world) tell(e Evidence) *Result {
 	if e.Realm == "" {
 		e.Realm = "default"
 	}
-	e.Seq = w.seq
+	e.Seq, e.Directed = w.seq, w.directed
 	w.seq++
 	e.Identifiers = w.graph.sorted(e.Identifiers)
 	res, err := w.r.Apply(w.mem, &e)
@@ -149,6 +161,37 @@ func (w *world) tell(e Evidence) *Result {
 	w.mem.apply(res.Rows)
 	w.fold(res)
 	return res
+}
+
+// direct applies a directive as tell applies evidence.
+func (w *world) direct(o Order) *Result {
+	w.t.Helper()
+	if o.Realm == "" {
+		o.Realm = "default"
+	}
+	o.Seq = w.seq
+	w.seq++
+	w.directed = true
+	res, err := w.r.Direct(w.mem, &o)
+	if err != nil {
+		w.t.Fatalf("%s: %v", o.Kind, err)
+	}
+	w.mem.apply(res.Rows)
+	w.fold(res)
+	return res
+}
+
+// living reports whether a customer id of realm default names a customer now, itself or by its pointer.
+func (w *world) living(id interaction.CustomerID) bool {
+	if _, ended := w.rows[interaction.PointerKey("default", id).String()]; ended {
+		return true
+	}
+	for k, r := range w.rows {
+		if r.CustomerID == id && strings.HasPrefix(k, "default|") {
+			return true
+		}
+	}
+	return false
 }
 
 // fold keeps the map in both ways the world can, and compares them: identity.md section 6, invariants.
@@ -162,7 +205,13 @@ func (w *world) fold(res *Result) {
 			w.t.Errorf("version of %s goes from %d to %d", c.CustomerID, w.last[c.CustomerID], c.Version)
 		}
 		w.last[c.CustomerID] = c.Version
-		if len(c.Added)+len(c.Removed) == 0 {
+		if (c.Kind == interaction.ChangeErased) != (len(c.RemovedHMAC) > 0) {
+			w.t.Errorf("change of kind %s of %s has %d HMACs", c.Kind, c.CustomerID, len(c.RemovedHMAC))
+		}
+		if c.Kind == interaction.ChangeErased {
+			w.foldErased(&c)
+		}
+		if len(c.Added)+len(c.Removed)+len(c.RemovedHMAC) == 0 {
 			w.t.Errorf("change of %s changes nothing", c.CustomerID)
 		}
 		for _, k := range c.Removed {
@@ -199,6 +248,30 @@ func (w *world) fold(res *Result) {
 	}
 	if n != len(w.folded) {
 		w.t.Errorf("changes name %d identifiers, the map has %d", len(w.folded), n)
+	}
+}
+
+// foldErased is what a consumer without the key does: it deletes what still has this customer_id and is not left. The HMACs
+// must name the same identifiers.
+func (w *world) foldErased(c *interaction.Change) {
+	w.t.Helper()
+	var hmacs []string
+	for k, id := range w.folded {
+		if id != c.CustomerID || slices.Contains(c.Left, k) || slices.Contains(c.Removed, k) {
+			continue
+		}
+		key, err := interaction.ParseKey(k)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		mac := hmac.New(sha256.New, w.graph.rules.IDKey)
+		mac.Write(key.AppendBytes(nil))
+		hmacs = append(hmacs, hex.EncodeToString(mac.Sum(nil)))
+		delete(w.folded, k)
+	}
+	sort.Strings(hmacs)
+	if !slices.Equal(hmacs, c.RemovedHMAC) {
+		w.t.Errorf("erased of %s: map says %v, change says %v", c.CustomerID, hmacs, c.RemovedHMAC)
 	}
 }
 

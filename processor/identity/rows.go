@@ -14,9 +14,12 @@ import (
 // Identifiers, keyed by the identifier:
 //
 //	1 version | 1 kind = 1 | 10 component id
-//	1 version | 1 kind = 2 (shared: a component and a customer of its own) | v first_seen | uv own version
-//	  | uv map version | uv anchors: distinct neighbours that are anchors
+//	1 version | 1 kind = 2 (apart: a component and a customer of its own, since it is shared or retracted) | 1 flags
+//	  | v first_seen | uv own version | uv map version | uv anchors: neighbours that are anchors
 //	  | uv over: number of its count rows above their threshold
+//
+// Flags of an identifier: bit 0 some directive names it and another one, bit 1 it was erased before (see Suppressed),
+// and where it is apart bit 2 shared, bit 3 retracted.
 //
 // Components, keyed by the component id (8 bytes keyed offset of the interaction that made it, 2 bytes number, both
 // big-endian):
@@ -25,7 +28,7 @@ import (
 //	uv n | n × str                                             dictionary: namespaces, domains, sources
 //	uv n | n × 16 customer id | uv version | uv founder          customers; founder: index of a member
 //	uv n | n × uv namespace | uv domain | str value | v first_seen, less that of the member before
-//	         | uv own version | uv map version | uv customer
+//	         | uv own version | uv map version | uv customer × 4 + flags
 //	         | uv m | m × uv namespace | uv domain | uv count    members, in byte order of the identifiers
 //	uv n | n × uv root | uv other | 1 flags | v first_seen, less that of the edge before
 //	         | uv source | str event_id                        edges, by (root, other)
@@ -33,32 +36,55 @@ import (
 // namespace, domain and source are indexes into the dictionary. Flags: bit 0 verified, bits 1 to 3 why the edge was
 // refused (0: it was not; see Refusal). A customer id is the first 16 bytes of the HMAC. "Own version" is the last
 // customer_version of the customer that this identifier founds, 0 where it never did; "map version" is that of the
-// change that gave the identifier its customer. The counts of a member are those neighbours that are shared and
-// count for its thresholds: anchors by (namespace, domain), contacts by namespace, with an empty domain.
+// change that gave the identifier its customer. The counts of a member are what its inactive edges add to those of its
+// active ones: anchors by (namespace, domain), contacts by namespace, with an empty domain. One with an empty namespace
+// is how many anchors to take from their sum, since links tie them to others (shared.go).
 //
-// Edges, keyed by str a | 1 kind | rest. They belong to shared identifiers, of which one may have any number:
+// Edges, keyed by str a | 1 kind | rest. They belong to identifiers that are apart, of which one may have any number:
 //
 //	kind 1, rest = key of b      an inactive edge a–b, one row in each direction:
 //	  root first                 1 version | 1 flags | v first_seen | str source | str event_id
 //	  other first                1 version
-//	kind 0, rest = namespace 0x1F domain    how many neighbours of one kind the shared identifier a has:
+//	kind 0, rest = namespace 0x1F domain    how many neighbours of one kind a has, which is apart:
 //	  1 version | uv count
 //
-// Contacts that are shared do not count for an anchor.
+// Contacts that are shared do not count for an anchor, retired and retracted identifiers for nobody, and those that links
+// in force tie together count once. Active links have no row here: they follow from the directives.
 //
-// Aliases, keyed by the ended customer id as text:
+// Founders, keyed by the customer id as text. An id is a function of its founder, so that the row never changes:
 //
-//	1 version | 26 customer id that stands for it | uv its version when this was written
+//	1 version | key of the founder
+//
+// Directives, keyed by str a | 1 kind | rest. The latest of a slot is kept, also while it waits for its identifiers:
+//
+//	kind 1                     the slot of identifier a: retract, restore
+//	kind 2, rest = key of b    the slot of the pair, one row in each direction: link, replace, restore, separate
+//	  1 version | 1 kind of directive; 128 more where a is its first identifier | v issued_at | str directive_id
+//
+// Suppressed, keyed by the HMAC of an erased identifier:
+//
+//	1 version | v issued_at of the erase | uv last version of the customer that it founded, 0 where it never did
 const rowVersion = 1
 
 const (
 	kindMember = 1
-	kindShared = 2
+	kindApart  = 2
 
 	edgeCount    = 0
 	edgeInactive = 1
 
+	slotOwn  = 1
+	slotPair = 2
+
 	flagVerified = 1
+
+	flagPaired     = 1
+	flagSuppressed = 2
+	flagShared     = 4
+	flagRetracted  = 8
+	memberFlags    = 2 // bits
+
+	firstOfPair = 128
 )
 
 // ComponentIDLen is the length of a component id in bytes.
@@ -101,6 +127,7 @@ type memberRow struct {
 	firstSeen                int64
 	ownVersion, mapVersion   int64
 	customer                 int32
+	flags                    byte
 	counts                   []countRow
 }
 
@@ -273,7 +300,8 @@ func (c *componentRow) decodeMembers(r *reader) {
 		at += r.varint()
 		m.firstSeen = at
 		m.ownVersion, m.mapVersion = r.version(), r.version()
-		m.customer = r.below(len(c.customers))
+		own := r.below(len(c.customers) << memberFlags)
+		m.customer, m.flags = own>>memberFlags, byte(own&(1<<memberFlags-1))
 		from := len(c.counts)
 		for k := r.count(3); k > 0 && !r.bad; k-- {
 			c.counts = append(c.counts, countRow{r.word(c.dict), r.word(c.dict), r.below(1 << 30)})
@@ -374,7 +402,7 @@ func (c *componentRow) appendMembers(b []byte) []byte {
 		at = m.firstSeen
 		b = binary.AppendUvarint(b, uint64(m.ownVersion))
 		b = binary.AppendUvarint(b, uint64(m.mapVersion))
-		b = binary.AppendUvarint(b, uint64(m.customer))
+		b = binary.AppendUvarint(b, uint64(m.customer)<<memberFlags|uint64(m.flags))
 		b = binary.AppendUvarint(b, uint64(len(m.counts)))
 		for _, k := range m.counts {
 			b = binary.AppendUvarint(b, c.word(k.namespace))
@@ -405,15 +433,16 @@ func (c *componentRow) appendEdges(b []byte) []byte {
 	return b
 }
 
-// sharedRow is the row of a shared identifier.
-type sharedRow struct {
+// apartRow is the row of an identifier that is shared or retracted.
+type apartRow struct {
+	flags                  byte
 	firstSeen              int64
 	ownVersion, mapVersion int64
 	anchors, over          int32
 }
 
 // decodeIdentifier reads a row of Identifiers: a component id where it is a member, else the row of its own.
-func decodeIdentifier(value []byte) (id componentID, own sharedRow, member bool, err error) {
+func decodeIdentifier(value []byte) (id componentID, own apartRow, member bool, err error) {
 	if err := checkVersion(value); err != nil {
 		return id, own, false, err
 	}
@@ -422,7 +451,8 @@ func decodeIdentifier(value []byte) (id componentID, own sharedRow, member bool,
 	case kindMember:
 		copy(id[:], r.bytes(len(id)))
 		return id, own, true, r.end()
-	case kindShared:
+	case kindApart:
+		own.flags = r.byte()
 		own.firstSeen = r.varint()
 		own.ownVersion, own.mapVersion = r.version(), r.version()
 		own.anchors, own.over = r.below(1<<30), r.below(1<<30)
@@ -435,8 +465,8 @@ func appendMember(b []byte, id componentID) []byte {
 	return append(append(b, rowVersion, kindMember), id[:]...)
 }
 
-func appendShared(b []byte, own sharedRow) []byte {
-	b = append(b, rowVersion, kindShared)
+func appendApart(b []byte, own apartRow) []byte {
+	b = append(b, rowVersion, kindApart, own.flags)
 	b = binary.AppendVarint(b, own.firstSeen)
 	b = binary.AppendUvarint(b, uint64(own.ownVersion))
 	b = binary.AppendUvarint(b, uint64(own.mapVersion))
@@ -484,7 +514,69 @@ func appendCount(b []byte, n int32) []byte {
 	return binary.AppendUvarint(append(b, rowVersion), uint64(n))
 }
 
-func appendAlias(b []byte, id string, version int64) []byte {
-	b = append(append(b, rowVersion), id...)
+// order is what a slot holds: the directive that counts.
+type order struct {
+	kind     orderKind
+	first    bool // of a pair: the identifier that the row is keyed by is its first
+	issuedAt int64
+	id       []byte
+}
+
+// orderKind is the kind of a directive in a slot. The codes are in the order of the names, as the slot compares them.
+type orderKind byte
+
+const (
+	noOrder orderKind = iota
+	orderLink
+	orderReplace
+	orderRestore
+	orderRetract
+	orderSeparate
+)
+
+func decodeOrder(value []byte) (o order, err error) {
+	if err := checkVersion(value); err != nil {
+		return o, err
+	}
+	r := reader{b: value[1:]}
+	code := r.byte()
+	o.kind, o.first = orderKind(code&^firstOfPair), code&firstOfPair != 0
+	o.issuedAt = r.varint()
+	o.id = r.str()
+	if o.kind == noOrder || o.kind > orderSeparate {
+		r.fail()
+	}
+	return o, r.end()
+}
+
+func appendOrder(b []byte, o *order, first bool) []byte {
+	code := byte(o.kind)
+	if first {
+		code |= firstOfPair
+	}
+	b = append(b, rowVersion, code)
+	b = binary.AppendVarint(b, o.issuedAt)
+	return appendStr(b, o.id)
+}
+
+func decodeSuppressed(value []byte) (issuedAt, version int64, err error) {
+	if err := checkVersion(value); err != nil {
+		return 0, 0, err
+	}
+	r := reader{b: value[1:]}
+	issuedAt, version = r.varint(), r.version()
+	return issuedAt, version, r.end()
+}
+
+func appendSuppressed(b []byte, issuedAt, version int64) []byte {
+	b = binary.AppendVarint(append(b, rowVersion), issuedAt)
 	return binary.AppendUvarint(b, uint64(version))
+}
+
+// decodeFounder returns the key of a customer's founder. It points into the value.
+func decodeFounder(value []byte) ([]byte, error) {
+	if err := checkVersion(value); err != nil {
+		return nil, err
+	}
+	return value[1:], nil
 }

@@ -12,8 +12,9 @@ import (
 // namespace and domain, contacts by namespace. A contact or device is judged by counts that ask nobody else;
 // an anchor counts only those contacts that are not shared, so that a contact that turns takes its anchors along.
 
-// tally is the counts of an identifier, exact. Those of one that is not shared are made from its edges and the counts
-// of its member row; those of a shared one are its count rows, read as they are asked for.
+// tally is the counts of an identifier, exact. Those of a member of a component are made from its edges and the counts of
+// its row; those of one that is apart are its count rows, read as they are asked for. Neighbours that links in force
+// tie together count once: in each kind, and once as anchors of any kind.
 type tally struct {
 	kinds   []kind
 	anchors int32 // neighbours that are anchors
@@ -31,6 +32,9 @@ type kind struct {
 // kindOf says as what kind y counts for x.
 func (w *work) kindOf(x, y int32) (space int16, domain []byte, ok bool) {
 	n := &w.nodes[y]
+	if n.lifted || n.retracted || n.tie != none && w.retired(y) {
+		return 0, nil, false
+	}
 	switch w.class(y) {
 	case Anchor:
 		return n.space, n.domain, true
@@ -52,10 +56,11 @@ func (w *work) threshold(x int32, space int16) int {
 	return s.SharedContacts
 }
 
-// touch makes sure that the counts of x are at hand. It must be called before an edge of x or the sharing of one of
-// its neighbours changes.
+// touch makes sure that the counts of x are at hand, and its customers built again. It must be called before an edge of x
+// or the sharing of one of its neighbours changes.
 func (w *work) touch(x int32) error {
 	n := &w.nodes[x]
+	w.dirty(x)
 	if n.tally != none {
 		return nil
 	}
@@ -66,39 +71,79 @@ func (w *work) touch(x int32) error {
 		w.tallies = append(w.tallies, tally{})
 	}
 	t := &w.tallies[n.tally]
-	t.kinds, t.anchors, t.over = t.kinds[:0], 0, 0
-	if n.comp != none {
-		w.comps[n.comp].dirty = true
-	}
-	if n.wasShared {
+	*t = tally{kinds: t.kinds[:0]}
+	if n.wasApart() {
 		t.anchors, t.over = n.own.anchors, n.own.over
 		return nil
 	}
 	for _, c := range n.counts {
+		if len(c.namespace) == 0 {
+			t.anchors -= c.n
+			continue
+		}
 		space, err := w.space(c.namespace)
 		if err != nil {
 			return err
+		}
+		if w.g.spaces[space].Class == Anchor {
+			t.anchors += c.n
 		}
 		if err := w.adjust(x, space, c.domain, c.n); err != nil {
 			return err
 		}
 	}
-	for i := n.edges; i != none; {
+	// Inactive edges are among the counts of the row.
+	return w.eachActive(x, func(e *edge) bool { return e.from == inComponent }, func(space int16, domain []byte, kinds, anchors int32) error {
+		t.anchors += anchors
+		return w.adjust(x, space, domain, kinds)
+	})
+}
+
+// eachActive tells what the edges of x that are active bring to its counts, each one that counts: 1 for a new neighbour of
+// its kind, 1 for a new anchor.
+func (w *work) eachActive(x int32, active func(*edge) bool, add func(space int16, domain []byte, kinds, anchors int32) error) error {
+	var tied []int32 // neighbours that counted, and are tied to others
+	for i := w.nodes[x].edges; i != none; {
 		e := &w.edges[i]
 		next, y := e.next(x)
 		i = next
-		// An edge that was inactive is among the counts of the row, but for the contacts of an anchor:
-		// those were shared and did not count.
-		if e.gone || e.from == inRow && !(w.class(x) == Anchor && w.class(y) == Contact) {
+		if e.slot != 0 || e.gone || !active(e) {
 			continue
 		}
-		if space, domain, ok := w.kindOf(x, y); ok {
-			if err := w.adjust(x, space, domain, 1); err != nil {
-				return err
+		space, domain, ok := w.kindOf(x, y)
+		if !ok {
+			continue
+		}
+		kinds, anchors := int32(1), int32(0)
+		if w.class(y) == Anchor {
+			anchors = 1
+		}
+		if w.nodes[y].tie != none {
+			for _, z := range tied {
+				if w.tieOf(z) != w.tieOf(y) {
+					continue
+				}
+				if w.class(z) == Anchor {
+					anchors = 0
+				}
+				if w.sameKind(y, z) {
+					kinds = 0
+				}
 			}
+			tied = append(tied, y)
+		}
+		if err := add(space, domain, kinds, anchors); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// sameKind reports whether two neighbours of one identifier are counted together: contacts by namespace, anchors by
+// namespace and domain.
+func (w *work) sameKind(y, z int32) bool {
+	a, b := &w.nodes[y], &w.nodes[z]
+	return a.space == b.space && (w.class(y) != Anchor || bytes.Equal(a.domain, b.domain))
 }
 
 // count adds d to the counts of x for its neighbour y.
@@ -107,7 +152,26 @@ func (w *work) count(x, y int32, d int32) error {
 	if !ok {
 		return nil
 	}
-	return w.adjust(x, space, domain, d)
+	kinds, anchors := d, d
+	if w.nodes[y].tie != none {
+		kind, anchor, err := w.alsoCounted(x, y)
+		if err != nil {
+			return err
+		}
+		if kind {
+			kinds = 0
+		}
+		if anchor {
+			anchors = 0
+		}
+	}
+	if w.class(y) == Anchor {
+		w.tallies[w.nodes[x].tally].anchors += anchors
+	}
+	if kinds == 0 {
+		return nil
+	}
+	return w.adjust(x, space, domain, kinds)
 }
 
 func (w *work) adjust(x int32, space int16, domain []byte, d int32) error {
@@ -125,9 +189,6 @@ func (w *work) adjust(x int32, space int16, domain []byte, d int32) error {
 	} else if was && !is {
 		t.over--
 	}
-	if w.g.spaces[space].Class == Anchor {
-		t.anchors += d
-	}
 	return nil
 }
 
@@ -140,7 +201,7 @@ func (w *work) kind(x int32, space int16, domain []byte) (*kind, error) {
 		}
 	}
 	k := kind{space: space, domain: domain}
-	if w.nodes[x].wasShared {
+	if w.nodes[x].wasApart() {
 		key := w.keyOf(x)
 		from := len(w.text)
 		w.text = w.appendCountKey(w.text, key, space, domain)
@@ -179,6 +240,9 @@ func (w *work) settle() error {
 	for len(w.queue) > 0 {
 		x := w.queue[len(w.queue)-1]
 		w.queue = w.queue[:len(w.queue)-1]
+		if w.nodes[x].erased {
+			continue
+		}
 		if err := w.touch(x); err != nil {
 			return err
 		}
@@ -199,6 +263,27 @@ func (w *work) turn(x int32, shared bool) error {
 			return err
 		}
 	}
+	if err := w.touchNeighbours(x); err != nil {
+		return err
+	}
+	if contact && shared { // counted for its anchors as long as it is not shared
+		if err := w.countForAnchors(x, -1); err != nil {
+			return err
+		}
+	}
+	w.nodes[x].shared = shared
+	if contact && !shared {
+		if err := w.countForAnchors(x, 1); err != nil {
+			return err
+		}
+	}
+	if w.nodes[x].apart() {
+		return nil
+	}
+	return w.rejoin(x)
+}
+
+func (w *work) touchNeighbours(x int32) error {
 	for i := w.nodes[x].edges; i != none; {
 		next, y := w.edges[i].next(x)
 		if err := w.touch(y); err != nil {
@@ -206,34 +291,33 @@ func (w *work) turn(x int32, shared bool) error {
 		}
 		i = next
 	}
-	w.nodes[x].shared = shared
-	if contact {
-		d := int32(1)
-		if shared {
-			d = -1
+	return nil
+}
+
+func (w *work) countForAnchors(x int32, d int32) error {
+	for i := w.nodes[x].edges; i != none; {
+		e := &w.edges[i]
+		next, y := e.next(x)
+		i = next
+		if e.slot != 0 || e.gone || w.class(y) != Anchor {
+			continue
 		}
-		for i := w.nodes[x].edges; i != none; {
-			e := &w.edges[i]
-			next, y := e.next(x)
-			i = next
-			if e.gone || w.class(y) != Anchor {
-				continue
-			}
-			if err := w.adjust(y, w.nodes[x].space, nil, d); err != nil {
-				return err
-			}
-			w.queue = append(w.queue, y)
+		if err := w.count(y, x, d); err != nil {
+			return err
 		}
+		w.queue = append(w.queue, y)
 	}
-	if shared {
-		return nil
-	}
-	if w.nodes[x].wasShared {
+	return nil
+}
+
+// rejoin takes up what an identifier that is not apart any more needs: its counts, and the edges that are active again
+// since the other end is not apart either. One that rejoins later looks for x itself.
+func (w *work) rejoin(x int32) error {
+	if w.nodes[x].wasApart() {
 		if err := w.loadCounts(x); err != nil {
 			return err
 		}
 	}
-	// Its edges are active again where the other end is not shared; one that turns later looks for x itself.
 	return w.loadInactive(x, false, false)
 }
 
@@ -243,9 +327,9 @@ type neighbour struct {
 	key   []byte
 }
 
-// loadInactive reads inactive edges of x: with anchors only those to anchors, and those to shared identifiers only if
-// asked. A shared identifier can have any number of them.
-func (w *work) loadInactive(x int32, anchors, toShared bool) error {
+// loadInactive reads inactive edges of x: with anchors only those to anchors, and those to identifiers that are apart only
+// if asked. One that is apart can have any number of them.
+func (w *work) loadInactive(x int32, anchors, toApart bool) error {
 	key := w.keyOf(x)
 	from := len(w.text)
 	w.text = appendEdgePrefix(w.text, key, edgeInactive)
@@ -274,8 +358,8 @@ func (w *work) loadInactive(x int32, anchors, toShared bool) error {
 		if err != nil {
 			return err
 		}
-		if !toShared {
-			if shared, err := w.isSharedRow(y.key, y.space, domain, value); err != nil || shared {
+		if !toApart {
+			if apart, err := w.isApartRow(y.key, y.space, domain, value); err != nil || apart {
 				if err != nil {
 					return err
 				}
@@ -289,10 +373,10 @@ func (w *work) loadInactive(x int32, anchors, toShared bool) error {
 	return nil
 }
 
-// isSharedRow reports whether an identifier is shared at this moment, without loading one that is.
-func (w *work) isSharedRow(key []byte, space int16, domain, value []byte) (bool, error) {
+// isApartRow reports whether an identifier is apart at this moment, without loading one that is.
+func (w *work) isApartRow(key []byte, space int16, domain, value []byte) (bool, error) {
 	if n := w.findSingle(space, domain, value); n != none {
-		return w.nodes[n].shared, nil
+		return w.nodes[n].apart(), nil
 	}
 	b, err := w.view.Get(table.Identifiers, key)
 	if err != nil {
@@ -308,7 +392,7 @@ func (w *work) isSharedRow(key []byte, space int16, domain, value []byte) (bool,
 	if err != nil {
 		return false, err
 	}
-	return w.nodes[n].shared, nil
+	return w.nodes[n].apart(), nil
 }
 
 func (w *work) loadEdge(x int32, key []byte, space int16, domain, value []byte) error {
@@ -386,30 +470,34 @@ func (w *work) inactiveCounts(x int32) []countRow {
 	if len(t.kinds) == 0 {
 		return nil
 	}
+	tied := -t.anchors // anchors that links tie to others
 	for i := range t.kinds {
-		t.kinds[i].stored = t.kinds[i].n
-	}
-	for i := n.edges; i != none; {
-		e := &w.edges[i]
-		next, y := e.next(x)
-		i = next
-		if !w.active(e) {
-			continue
+		k := &t.kinds[i]
+		k.stored = k.n
+		if w.g.spaces[k.space].Class == Anchor {
+			tied += k.n
 		}
-		if space, domain, ok := w.kindOf(x, y); ok {
-			for j := range t.kinds {
-				if k := &t.kinds[j]; k.space == space && bytes.Equal(k.domain, domain) {
-					k.stored--
-					break
-				}
+	}
+	_ = w.eachActive(x, w.active, func(space int16, domain []byte, kinds, anchors int32) error {
+		for j := range t.kinds {
+			if k := &t.kinds[j]; k.space == space && bytes.Equal(k.domain, domain) {
+				k.stored -= kinds
+				break
 			}
 		}
-	}
+		if w.g.spaces[space].Class == Anchor {
+			tied -= kinds - anchors
+		}
+		return nil
+	})
 	var rows []countRow
 	for i := range t.kinds {
 		if k := &t.kinds[i]; k.stored > 0 {
 			rows = append(rows, countRow{w.g.names[k.space], k.domain, k.stored})
 		}
+	}
+	if tied > 0 {
+		rows = append(rows, countRow{n: tied})
 	}
 	sortCounts(rows)
 	return rows

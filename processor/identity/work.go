@@ -8,11 +8,11 @@ import (
 	"kinfold/processor/table"
 )
 
-// work is what one piece of evidence needs of the graph: the identifiers and edges that were loaded for it, what
-// changed in them, and the customers before and after. Everything in it is used again for the next piece.
+// work is what one piece of evidence or one directive needs of the graph: the identifiers and edges that were loaded for
+// it, what changed in them, and the customers before and after. Everything in it is used again for the next.
 //
-// Nodes, edges and customers are named by their index. A component is loaded whole or not at all; of a shared
-// identifier only its own row is, and those of its edges that somebody asked for.
+// Nodes, edges and customers are named by their index. A component is loaded whole or not at all; of an identifier
+// that is apart (shared or retracted) only its own row is, and those of its edges that somebody asked for.
 type work struct {
 	g     *Graph
 	view  table.View
@@ -22,10 +22,12 @@ type work struct {
 	edges     []edge
 	comps     []component
 	customers []customer
-	singles   []int32 // nodes that have no component: shared ones and new ones
+	singles   []int32 // nodes that have no component: those apart and new ones
 	tallies   []tally
-	linked    bool // the lists of edges at the nodes are kept
-	event     []int32
+	linked    bool    // the lists of edges at the nodes are kept, and the directives that name two of them are loaded
+	pairs     []pair  // see links.go
+	paired    []int32 // nodes whose pairs are not loaded yet
+	event     []int32 // none: erased, and the event is from before
 	eventEdge []int32 // for each identifier of the event: its edge to the root, or none
 	queue     []int32
 
@@ -49,7 +51,13 @@ type node struct {
 	space         int16
 	shared        bool
 	wasShared     bool
+	retracted     bool
+	wasRetracted  bool
 	isNew         bool
+	waiting       bool // new, and what directives say of it has not been taken in yet
+	lifted        bool // counts for nobody at the moment, see change
+	erased        bool
+	flags         byte  // flagPaired, flagSuppressed
 	mark          int32 // 1 + place among the identifiers of the event; 0: not of the event
 	comp          int32
 	domain, value []byte
@@ -62,9 +70,11 @@ type node struct {
 	customer      int32
 	oldCustomer   int32
 	edges         int32 // first of its list
+	tie           int32 // stands for those that links in force tie together; none: no directive names it and another
+	bound         int32 // the same for the build
 	tally         int32
 	counts        []countRow // those of its row
-	own           sharedRow
+	own           apartRow
 
 	// Of the rebuild.
 	parent, fresh       int32
@@ -78,7 +88,8 @@ type edge struct {
 	nextOther       int32
 	from            stored
 	changed         bool
-	gone            bool // refused by the component cap: never stored
+	gone            bool  // refused by the component cap, or one end is erased
+	slot            int32 // no evidence, but a directive: 1 + its place among the pairs
 	verified        bool
 	refused         Refusal
 	firstSeen       int64
@@ -116,6 +127,7 @@ func (w *work) reset(view table.View, realm string) {
 	w.view, w.realm = view, realm
 	w.nodes, w.edges, w.comps, w.customers = w.nodes[:0], w.edges[:0], w.comps[:0], w.customers[:0]
 	w.singles, w.tallies, w.event, w.eventEdge, w.queue = w.singles[:0], w.tallies[:0], w.event[:0], w.eventEdge[:0], w.queue[:0]
+	w.pairs, w.paired = w.pairs[:0], w.paired[:0]
 	w.affected, w.fresh = w.affected[:0], w.fresh[:0]
 	w.text, w.linked = w.text[:0], false
 	clear(w.domains)
@@ -123,9 +135,17 @@ func (w *work) reset(view table.View, realm string) {
 
 func (w *work) class(n int32) Class { return w.g.spaces[w.nodes[n].space].Class }
 
+// apart reports whether an identifier is a component and a customer of its own.
+func (n *node) apart() bool    { return n.shared || n.retracted }
+func (n *node) wasApart() bool { return n.wasShared || n.wasRetracted }
+
 // active reports whether an edge counts for components.
 func (w *work) active(e *edge) bool {
-	return !e.gone && !w.nodes[e.root].shared && !w.nodes[e.other].shared
+	x, y := &w.nodes[e.root], &w.nodes[e.other]
+	if e.gone || x.shared || x.retracted || y.shared || y.retracted {
+		return false
+	}
+	return e.slot == 0 || w.inForce(e.slot-1)
 }
 
 // keep copies b to where it stays until the next piece of evidence.
@@ -195,8 +215,17 @@ func (w *work) space(name []byte) (int16, error) {
 	return i, nil
 }
 
-// find returns the node of an identifier that occurred before, loaded with its component, or none.
+// find returns the node of an identifier that occurred before, loaded with its component and what directives tie to it,
+// or none.
 func (w *work) find(key []byte, space int16, domain, value []byte) (int32, error) {
+	n, err := w.findRow(key, space, domain, value)
+	if err == nil && w.linked && len(w.paired) > 0 {
+		err = w.loadPairs()
+	}
+	return n, err
+}
+
+func (w *work) findRow(key []byte, space int16, domain, value []byte) (int32, error) {
 	b, err := w.view.Get(table.Identifiers, key)
 	if err != nil {
 		return none, fmt.Errorf("read identifier: %w", err)
@@ -212,7 +241,7 @@ func (w *work) find(key []byte, space int16, domain, value []byte) (int32, error
 		if n := w.findSingle(space, domain, value); n != none {
 			return n, nil
 		}
-		return w.addShared(key, space, domain, value, own), nil
+		return w.addApart(key, space, domain, value, own), nil
 	}
 	c, err := w.load(id)
 	if err != nil {
@@ -240,19 +269,24 @@ func (w *work) findSingle(space int16, domain, value []byte) int32 {
 
 func (w *work) addNode(n node) int32 {
 	i := int32(len(w.nodes))
-	n.edges, n.tally, n.domainNumber = none, none, none
+	n.edges, n.tie, n.tally, n.domainNumber, n.fresh = none, none, none, none, none
 	w.nodes = append(w.nodes, n)
+	if n.flags&flagPaired != 0 {
+		w.paired = append(w.paired, i)
+	}
 	return i
 }
 
-func (w *work) addShared(key []byte, space int16, domain, value []byte, own sharedRow) int32 {
+func (w *work) addApart(key []byte, space int16, domain, value []byte, own apartRow) int32 {
 	cu := int32(len(w.customers))
+	shared, retracted := own.flags&flagShared != 0, own.flags&flagRetracted != 0
 	i := w.addNode(node{
-		space: space, shared: true, wasShared: true, comp: none, domain: domain, value: value, key: key,
+		space: space, shared: shared, wasShared: shared, retracted: retracted, wasRetracted: retracted,
+		flags: own.flags & (flagPaired | flagSuppressed), comp: none, domain: domain, value: value, key: key,
 		firstSeen: own.firstSeen, ownVersion: own.ownVersion, oldOwn: own.ownVersion, mapVersion: own.mapVersion,
 		customer: cu, oldCustomer: cu, own: own,
 	})
-	// The id is worked out when somebody asks for it: a shared identifier is its own founder.
+	// The id is worked out when somebody asks for it: an identifier that is apart is its own founder.
 	w.customers = append(w.customers, customer{version: own.ownVersion, founder: i, known: w.class(i) != Device})
 	w.singles = append(w.singles, i)
 	return i
@@ -318,7 +352,7 @@ func (w *work) unpack(c, first, firstCustomer int32) error {
 		w.addNode(node{
 			space: space, comp: c, domain: m.domain, value: m.value, firstSeen: m.firstSeen,
 			ownVersion: m.ownVersion, oldOwn: m.ownVersion, mapVersion: m.mapVersion,
-			customer: cu, oldCustomer: cu, counts: counts,
+			customer: cu, oldCustomer: cu, flags: m.flags, counts: counts,
 		})
 		if w.g.spaces[space].Class != Device {
 			w.customers[cu].known = true
@@ -351,15 +385,16 @@ func (w *work) link(i int32) {
 	e.nextOther, other.edges = other.edges, i
 }
 
-// linkAll begins to keep the lists of edges at the nodes: evidence that is known does not need them.
-func (w *work) linkAll() {
+// linkAll begins to keep the lists of edges at the nodes and to load directives: evidence that is known needs neither.
+func (w *work) linkAll() error {
 	if w.linked {
-		return
+		return nil
 	}
 	w.linked = true
 	for i := range w.edges {
 		w.link(int32(i))
 	}
+	return w.loadPairs()
 }
 
 // next returns the edge after e in the list of node n, and the end of e that is not n.
@@ -370,11 +405,11 @@ func (e *edge) next(n int32) (next, end int32) {
 	return e.nextOther, e.root
 }
 
-// between returns the loaded edge of two nodes, or none.
+// between returns the loaded edge of evidence between two nodes, also one that is gone, or none.
 func (w *work) between(a, b int32) int32 {
 	for i := w.nodes[a].edges; i != none; {
 		next, end := w.edges[i].next(a)
-		if end == b && !w.edges[i].gone {
+		if end == b && w.edges[i].slot == 0 {
 			return i
 		}
 		i = next
@@ -412,15 +447,9 @@ func (w *work) compareBytes(a, b int32) int {
 
 // inactive reads the row of an inactive edge into memory; none where there is no such row.
 func (w *work) inactive(root, other int32) (int32, error) {
-	rootKey, otherKey := w.keyOf(root), w.keyOf(other)
-	from := len(w.text)
-	w.text = append(appendEdgePrefix(w.text, rootKey, edgeInactive), otherKey...)
-	b, err := w.view.Get(table.Edges, w.text[from:])
-	if err != nil {
-		return none, fmt.Errorf("read edge: %w", err)
-	}
-	if b == nil {
-		return none, nil
+	b, err := w.inactiveRow(root, other)
+	if b == nil || err != nil {
+		return none, err
 	}
 	e, err := decodeInactive(w.keep(b))
 	if err != nil {
@@ -430,4 +459,15 @@ func (w *work) inactive(root, other int32) (int32, error) {
 	return w.addEdge(edge{
 		root: root, other: other, from: inRow, verified: e.verified, firstSeen: e.firstSeen, source: e.source, eventID: e.eventID,
 	}), nil
+}
+
+func (w *work) inactiveRow(root, other int32) ([]byte, error) {
+	rootKey, otherKey := w.keyOf(root), w.keyOf(other)
+	from := len(w.text)
+	w.text = append(appendEdgePrefix(w.text, rootKey, edgeInactive), otherKey...)
+	b, err := w.view.Get(table.Edges, w.text[from:])
+	if err != nil {
+		return nil, fmt.Errorf("read edge: %w", err)
+	}
+	return b, nil
 }

@@ -39,17 +39,17 @@ func (p *rowWriter) put(t table.ID, key, value func(b []byte) []byte) {
 }
 
 // write makes the rows of everything that changed, in an order that depends on the evidence only.
-func (w *work) write(e *Evidence, out *Result) {
+func (w *work) write(c *cause, out *Result) {
 	p := &rowWriter{out: out}
-	w.nameComponents(e)
+	w.nameComponents(c.seq)
 	for i := range w.nodes {
-		if n := &w.nodes[i]; n.shared || n.wasShared {
+		if n := &w.nodes[i]; n.apart() || n.wasApart() {
 			w.writeCounts(p, int32(i))
 		}
 	}
 	for i := range w.nodes {
-		if w.nodes[i].shared {
-			w.writeShared(p, int32(i))
+		if n := &w.nodes[i]; n.apart() && !n.erased {
+			w.writeApart(p, int32(i))
 		}
 	}
 	for i := range w.edges {
@@ -70,7 +70,7 @@ type claim struct{ old, fresh, members int32 }
 
 // nameComponents gives the new components their ids. An old id goes to the part with most of its members, so that
 // the fewest rows of identifiers change.
-func (w *work) nameComponents(e *Evidence) {
+func (w *work) nameComponents(seq uint64) {
 	var claims []claim
 	for k := range w.fresh {
 		from := len(claims)
@@ -107,7 +107,7 @@ func (w *work) nameComponents(e *Evidence) {
 	number := uint16(0)
 	for k := range w.fresh {
 		if f := &w.fresh[k]; f.old == none {
-			binary.BigEndian.PutUint64(f.id[:], e.Seq)
+			binary.BigEndian.PutUint64(f.id[:], seq)
 			binary.BigEndian.PutUint16(f.id[8:], number)
 			number++
 		}
@@ -119,7 +119,7 @@ func (w *work) appendKey(i int32) func(b []byte) []byte {
 	return func(b []byte) []byte { return append(b, key...) }
 }
 
-// writeCounts writes the count rows of an identifier that is shared, or deletes those of one that was.
+// writeCounts writes the count rows of an identifier that is apart, or deletes those of one that was.
 func (w *work) writeCounts(p *rowWriter, i int32) {
 	n := &w.nodes[i]
 	if n.tally == none {
@@ -130,7 +130,7 @@ func (w *work) writeCounts(p *rowWriter, i int32) {
 	for j := range t.kinds {
 		k := &t.kinds[j]
 		count := k.n
-		if !n.shared {
+		if !n.apart() || n.erased {
 			count = 0
 		}
 		if count == k.stored {
@@ -145,27 +145,33 @@ func (w *work) writeCounts(p *rowWriter, i int32) {
 	}
 }
 
-// writeShared writes the row of a shared identifier where it differs.
-func (w *work) writeShared(p *rowWriter, i int32) {
+// writeApart writes the row of an identifier that is apart, where it differs.
+func (w *work) writeApart(p *rowWriter, i int32) {
 	n := &w.nodes[i]
-	own := sharedRow{
-		firstSeen: n.firstSeen, ownVersion: n.ownVersion, mapVersion: n.mapVersion, anchors: n.own.anchors, over: n.own.over,
+	own := apartRow{
+		flags: n.flags, firstSeen: n.firstSeen, ownVersion: n.ownVersion, mapVersion: n.mapVersion, anchors: n.own.anchors, over: n.own.over,
 	}
 	if n.tally != none {
 		own.anchors, own.over = w.tallies[n.tally].anchors, w.tallies[n.tally].over
 	}
-	if n.wasShared && own == n.own {
+	if n.shared {
+		own.flags |= flagShared
+	}
+	if n.retracted {
+		own.flags |= flagRetracted
+	}
+	if n.wasApart() && own == n.own {
 		return
 	}
-	p.put(table.Identifiers, w.appendKey(i), func(b []byte) []byte { return appendShared(b, own) })
+	p.put(table.Identifiers, w.appendKey(i), func(b []byte) []byte { return appendApart(b, own) })
 }
 
 // writeEdge writes or deletes the rows of an edge that is inactive now, or was.
 func (w *work) writeEdge(p *rowWriter, e *edge) {
-	if e.gone {
+	if e.slot != 0 || e.gone && e.from != inRow {
 		return
 	}
-	inactive := !w.active(e)
+	inactive := !e.gone && !w.active(e)
 	if !inactive && e.from != inRow || inactive && e.from == inRow && !e.changed {
 		return
 	}
@@ -220,11 +226,14 @@ func (w *work) pack(f *freshComponent) {
 		}
 		row.members = append(row.members, memberRow{
 			namespace: w.g.names[n.space], domain: n.domain, value: n.value, firstSeen: n.firstSeen,
-			ownVersion: n.ownVersion, mapVersion: n.mapVersion, customer: c.same, counts: w.inactiveCounts(f.members[i]),
+			ownVersion: n.ownVersion, mapVersion: n.mapVersion, customer: c.same, flags: n.flags, counts: w.inactiveCounts(f.members[i]),
 		})
 	}
 	for _, i := range f.edges {
 		e := &w.edges[i]
+		if e.slot != 0 {
+			continue
+		}
 		row.edges = append(row.edges, edgeRow{
 			root: w.nodes[e.root].slot, other: w.nodes[e.other].slot, verified: e.verified, refused: e.refused,
 			firstSeen: e.firstSeen, source: e.source, eventID: e.eventID,
@@ -248,11 +257,8 @@ func sortCounts(rows []countRow) {
 	})
 }
 
-// putAlias writes the row of an ended id, or deletes that of one that lives again.
-func (w *work) putAlias(out *Result, ended, survivor interaction.CustomerID, version int64) {
-	row := table.Row{Table: table.Aliases, Key: []byte(ended)}
-	if survivor != "" {
-		row.Value = appendAlias(nil, string(survivor), version)
-	}
-	out.Rows = append(out.Rows, row)
+// putFounder writes the row that finds a customer by its id.
+func (w *work) putFounder(out *Result, id interaction.CustomerID, key []byte) {
+	value := append(make([]byte, 0, 1+len(key)), rowVersion)
+	out.Rows = append(out.Rows, table.Row{Table: table.Founders, Key: []byte(id), Value: append(value, key...)})
 }

@@ -31,11 +31,14 @@ type Change struct {
 	Version           int64
 	Kind              ChangeKind
 	Added, Removed    []string     // identifier keys in text form, in byte order of their byte form
+	RemovedHMAC       []string     // of kind erased: HMACs of the identifiers that were deleted, in hex
+	Left              []string     // of kind erased: all identifiers of the customer afterwards
 	MergedCustomerIDs []CustomerID // ids that ended into this one
 	SplitCustomerIDs  []CustomerID // ids that came into being from this one
 	Rule              Rule
 	Source            string // of the causing interaction
 	SourceEventID     string
+	DirectiveID       string // of the causing directive; empty where an interaction is the cause
 	Origin            Origin
 }
 

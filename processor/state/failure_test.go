@@ -159,7 +159,7 @@ func TestOlderStoreClimbsRungByRung(t *testing.T) {
 	step := func(v uint16) rung {
 		return rung{version: v, what: "test", climb: func(_ *pebble.DB, b *pebble.Batch) error {
 			climbed = append(climbed, v)
-			return setRow(b, table.Aliases, fmt.Appendf(nil, "rung-%d", v), []byte("x"))
+			return setRow(b, table.Founders, fmt.Appendf(nil, "rung-%d", v), []byte("x"))
 		}}
 	}
 	rungs := []rung{ladder[0], step(2), step(3)}
@@ -296,7 +296,7 @@ func TestChangelogRecordOfAnUnloggedTableIsAnError(t *testing.T) {
 			t.Errorf("key %x gives %+v", key, row)
 		}
 	}
-	if !IsPositionKey(AppendPositionKey(nil)) || IsPositionKey([]byte{byte(table.Aliases)}) {
+	if !IsPositionKey(AppendPositionKey(nil)) || IsPositionKey([]byte{byte(table.Founders)}) {
 		t.Error("position key")
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"kinfold/processor/table"
 )
 
-var stageTables = []table.ID{table.Seen, table.Identifiers, table.Components, table.Edges, table.Aliases}
+var stageTables = []table.ID{table.Seen, table.Identifiers, table.Components, table.Edges, table.Founders}
 
 // drawKey draws short keys over few bytes, so that keys meet, and begin with one another, often.
 func drawKey(t *rapid.T, label string) []byte {

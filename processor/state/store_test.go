@@ -378,7 +378,7 @@ func TestStoreOnDiskKeepsItsRows(t *testing.T) {
 			t.Fatalf("round %d: transaction %d", round, got)
 		}
 		o := st.NewOverlay()
-		o.Put([]table.Row{set(table.Aliases, fmt.Sprint("ñandú-", round), "c")})
+		o.Put([]table.Row{set(table.Founders, fmt.Sprint("ñandú-", round), "c")})
 		if err := st.Apply(o, Position{Transaction: uint64(round)}, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -7,11 +7,13 @@ type ID uint8
 // The tables. A number is never used again for another table.
 const (
 	Seen        ID = 1 // dedup: time bucket and event hash → content hash and time
-	Identifiers ID = 2 // identity: identifier → its component, or its own row where it is shared
+	Identifiers ID = 2 // identity: identifier → its component, or its own row where it is shared or retracted
 	Components  ID = 3 // identity: component → members, active edges, customers
 	Edges       ID = 4 // identity: inactive edges, a row for each direction
-	Aliases     ID = 5 // identity: ended customer id → survivor
+	Founders    ID = 5 // identity: customer id → the identifier that founds it
 	Meta        ID = 6 // state: position, versions
+	Directives  ID = 7 // identity: identifier or pair of them → the directive that counts
+	Suppressed  ID = 8 // identity: HMAC of an erased identifier → until when it is ignored
 )
 
 // Log says where the changes of a table are logged.
@@ -37,8 +39,10 @@ var All = []Info{
 	{Identifiers, "identifiers", LogIdentity},
 	{Components, "components", LogIdentity},
 	{Edges, "edges", LogIdentity},
-	{Aliases, "aliases", LogIdentity},
+	{Founders, "founders", LogIdentity},
 	{Meta, "meta", LogNone},
+	{Directives, "directives", LogIdentity},
+	{Suppressed, "suppressed", LogIdentity},
 }
 
 // Row is a row to write; a nil Value deletes it. Key is without the table's byte.
