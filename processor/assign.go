@@ -253,7 +253,7 @@ func (r *restore) complete() error {
 func (r *restore) target(was state.Position, seen, identity kafka.Bounds) state.Position {
 	if r.logged != nil {
 		was.Transaction, was.KeyedNext, was.StreamTime = r.logged.Transaction, r.logged.KeyedNext, max(was.StreamTime, r.logged.StreamTime)
-		was.Customers = r.logged.Customers
+		was.Customers, was.Directives = r.logged.Customers, r.logged.Directives
 	}
 	was.SeenNext, was.IdentityNext = max(was.SeenNext, seen.End), max(was.IdentityNext, identity.End)
 	return was

@@ -78,7 +78,42 @@ func AppendKeyed(b []byte, k *interaction.Keyed) []byte {
 		}
 	}
 	b = append(b, 0)
+	b = appendOrdered(b, k.Directive)
 	return append(b, k.Payload...)
+}
+
+func appendOrdered(b []byte, d *interaction.Ordered) []byte {
+	if d == nil {
+		return append(b, 0)
+	}
+	b = append(b, 2)
+	b = appendText(b, d.ID)
+	b = appendText(b, d.Kind)
+	b = appendLong(b, d.IssuedAt)
+	for _, n := range [2]interaction.Named{d.A, d.B} {
+		b = appendText(b, n.Namespace)
+		b = appendText(b, n.Domain)
+		b = appendText(b, n.Value)
+	}
+	b = appendText(b, d.Scope)
+	b = appendText(b, d.CustomerID)
+	b = appendText(b, d.Reason)
+	b = appendText(b, d.Author)
+	return appendBool(b, d.DryRun)
+}
+
+func (c *cursor) ordered() *interaction.Ordered {
+	c.field = "directive"
+	if !c.present() {
+		return nil
+	}
+	named := func() interaction.Named {
+		return interaction.Named{Namespace: c.bytes(), Domain: c.bytes(), Value: c.bytes()}
+	}
+	return &interaction.Ordered{
+		ID: c.bytes(), Kind: interaction.DirectiveKind(c.bytes()), IssuedAt: c.long(), A: named(), B: named(),
+		Scope: interaction.Scope(c.bytes()), CustomerID: interaction.CustomerID(c.bytes()), Reason: c.bytes(), Author: c.bytes(), DryRun: c.boolean(),
+	}
 }
 
 // DecodeKeyed decodes the body of a keyed interaction. Every field of k is set; Identifiers reuses its array, and Payload, which
@@ -103,6 +138,7 @@ func DecodeKeyed(body []byte, k *interaction.Keyed) error {
 		id.Outcome = c.outcome()
 		k.Identifiers = append(k.Identifiers, id)
 	})
+	k.Directive = c.ordered()
 	k.Payload = body[c.pos:]
 	return c.err
 }
@@ -181,13 +217,14 @@ func AppendChange(b []byte, ch *interaction.Change) []byte {
 	b = appendText(b, ch.Kind)
 	b = appendTexts(b, ch.Added)
 	b = appendTexts(b, ch.Removed)
-	b = append(b, 0, 0) // identifiers_removed_hmac, identifiers_left
+	b = appendTexts(b, ch.RemovedHMAC)
+	b = appendTexts(b, ch.Left)
 	b = appendTexts(b, ch.MergedCustomerIDs)
 	b = appendTexts(b, ch.SplitCustomerIDs)
 	b = appendText(b, ch.Rule)
 	b = appendText(b, ch.Source)
 	b = appendText(b, ch.SourceEventID)
-	b = append(b, 0) // directive_id
+	b = appendMaybe(b, ch.DirectiveID, ch.DirectiveID != "")
 	return appendOrigin(b, ch.Origin)
 }
 
@@ -200,15 +237,60 @@ func DecodeChange(body []byte, ch *interaction.Change) error {
 	*ch = interaction.Change{Realm: c.text(), CustomerID: interaction.CustomerID(c.text()), Version: c.long(), Kind: interaction.ChangeKind(c.text())}
 	ch.Added = texts[string](&c, "identifiers_added")
 	ch.Removed = texts[string](&c, "identifiers_removed")
-	texts[string](&c, "identifiers_removed_hmac")
-	texts[string](&c, "identifiers_left")
+	ch.RemovedHMAC = texts[string](&c, "identifiers_removed_hmac")
+	ch.Left = texts[string](&c, "identifiers_left")
 	ch.MergedCustomerIDs = texts[interaction.CustomerID](&c, "merged_customer_ids")
 	ch.SplitCustomerIDs = texts[interaction.CustomerID](&c, "split_customer_ids")
 	c.field = "cause"
 	ch.Rule, ch.Source, ch.SourceEventID = interaction.Rule(c.text()), c.text(), c.text()
-	c.maybeText() // directive_id
+	if c.present() {
+		ch.DirectiveID = c.text()
+	}
 	ch.Origin = c.origin()
 	return c.done()
+}
+
+// DecodeDirective decodes the body of an IdentityDirective that was written with our schema. Every field of dst is set.
+func DecodeDirective(body []byte, dst *interaction.Directive) *interaction.Reject {
+	c := cursor{in: string(body), field: "directive"}
+	*dst = interaction.Directive{ID: c.text(), Kind: interaction.DirectiveKind(c.text()), Realm: c.text(), IssuedAt: c.long(), HasIssuedAt: true}
+	for _, to := range [2]**interaction.Target{&dst.A, &dst.B} {
+		if c.present() {
+			*to = &interaction.Target{Namespace: c.text(), StoreCode: c.text(), Value: c.text()}
+		}
+	}
+	dst.Scope, dst.CustomerID = interaction.Scope(c.text()), c.text()
+	dst.Reason, dst.Author, dst.DryRun = c.text(), c.text(), c.boolean()
+	switch {
+	case c.err != nil:
+		return &interaction.Reject{Reason: interaction.ReasonUnparsable, Detail: "not an IdentityDirective: " + c.err.Error()}
+	case c.pos < len(body):
+		return leftover(len(body)-c.pos, len(body))
+	}
+	return nil
+}
+
+// AppendDirective appends the body of an IdentityDirective.
+func AppendDirective(b []byte, d *interaction.Directive) []byte {
+	b = appendText(b, d.ID)
+	b = appendText(b, d.Kind)
+	b = appendText(b, d.Realm)
+	b = appendLong(b, d.IssuedAt)
+	for _, t := range [2]*interaction.Target{d.A, d.B} {
+		if t == nil {
+			b = append(b, 0)
+			continue
+		}
+		b = append(b, 2)
+		b = appendText(b, t.Namespace)
+		b = appendText(b, t.StoreCode)
+		b = appendText(b, t.Value)
+	}
+	b = appendText(b, d.Scope)
+	b = appendText(b, d.CustomerID)
+	b = appendText(b, d.Reason)
+	b = appendText(b, d.Author)
+	return appendBool(b, d.DryRun)
 }
 
 // AppendMapRow appends the body of a row of the identity map. A tombstone has none: its record has no value.

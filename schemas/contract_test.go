@@ -50,7 +50,7 @@ func TestPayloadIsLastAndTheSameEverywhere(t *testing.T) {
 }
 
 func TestEveryFieldOfOursIsDocumented(t *testing.T) {
-	for _, k := range []Kind{KindKeyed, KindChange, KindMapRow} {
+	for _, k := range []Kind{KindKeyed, KindChange, KindMapRow, KindDirective} {
 		fields := fieldsOf(t, k)
 		if k == KindKeyed {
 			fields = fields[:len(fields)-3] // the payload is that of the contract
@@ -131,7 +131,7 @@ func TestFingerprintsAreStable(t *testing.T) {
 		got[k.String()] = k.Fingerprint()
 	}
 	want := map[string]uint64{
-		"Interaction": 15091926068549325638, "KeyedInteraction": 3947091887399213743, "UnifiedCustomerEvent": 14627293717556145149,
+		"Interaction": 15091926068549325638, "KeyedInteraction": 16560180787443945061, "UnifiedCustomerEvent": 14627293717556145149, "IdentityDirective": 13841655370862453598,
 		"IdentityChange": 5365627140187611273, "IdentityMapEntry": 9292629190978331096,
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -46,7 +46,61 @@ func nativeKeyed(k *interaction.Keyed, order any, traits, properties map[string]
 		"realm": k.Realm, "id": k.ID[:], "content": k.Content[:], "source": k.Source, "source_event_id": k.SourceEventID,
 		"channel": k.Channel, "type": k.Type, "store_code": k.StoreCode, "user_id": maybe(k.UserID, k.HasUserID),
 		"occurred_at": moment(k.OccurredAt), "received_at": moment(k.ReceivedAt), "origin": nativeOrigin(k.Origin), "identifiers": ids,
-		"order": order, "traits": traits, "properties": properties,
+		"directive": nativeOrdered(k.Directive), "order": order, "traits": traits, "properties": properties,
+	}
+}
+
+func nativeOrdered(d *interaction.Ordered) any {
+	if d == nil {
+		return nil
+	}
+	named := func(n interaction.Named) map[string]any {
+		return map[string]any{"namespace": n.Namespace, "domain": n.Domain, "value": n.Value}
+	}
+	return map[string]any{"kinfold.v1.KeyedDirective": map[string]any{
+		"directive_id": d.ID, "kind": string(d.Kind), "issued_at": moment(d.IssuedAt), "a": named(d.A), "b": named(d.B), "scope": string(d.Scope),
+		"customer_id": string(d.CustomerID), "reason": d.Reason, "author": d.Author, "dry_run": d.DryRun,
+	}}
+}
+
+func nativeDirective(d *interaction.Directive) map[string]any {
+	target := func(t *interaction.Target) any {
+		if t == nil {
+			return nil
+		}
+		return map[string]any{"kinfold.v1.DirectiveTarget": map[string]any{"namespace": t.Namespace, "store_code": t.StoreCode, "value": t.Value}}
+	}
+	return map[string]any{
+		"directive_id": d.ID, "kind": string(d.Kind), "realm": d.Realm, "issued_at": moment(d.IssuedAt), "a": target(d.A), "b": target(d.B),
+		"scope": string(d.Scope), "customer_id": d.CustomerID, "reason": d.Reason, "author": d.Author, "dry_run": d.DryRun,
+	}
+}
+
+func drawOrdered(t *rapid.T) *interaction.Ordered {
+	if !rapid.Bool().Draw(t, "directive") {
+		return nil
+	}
+	named := func() interaction.Named {
+		return interaction.Named{Namespace: words.Draw(t, "namespace"), Domain: words.Draw(t, "domain"), Value: words.Draw(t, "value")}
+	}
+	return &interaction.Ordered{
+		ID: words.Draw(t, "id"), Kind: interaction.DirectiveKind(words.Draw(t, "kind")), IssuedAt: drawTime(t), A: named(), B: named(),
+		Scope: interaction.Scope(words.Draw(t, "scope")), CustomerID: drawID(t), Reason: words.Draw(t, "reason"), Author: words.Draw(t, "author"),
+		DryRun: rapid.Bool().Draw(t, "dry run"),
+	}
+}
+
+func drawDirective(t *rapid.T) *interaction.Directive {
+	target := func() *interaction.Target {
+		if rapid.Bool().Draw(t, "no target") {
+			return nil
+		}
+		return &interaction.Target{Namespace: words.Draw(t, "namespace"), StoreCode: words.Draw(t, "store"), Value: words.Draw(t, "value")}
+	}
+	return &interaction.Directive{
+		ID: words.Draw(t, "id"), Kind: interaction.DirectiveKind(words.Draw(t, "kind")), Realm: words.Draw(t, "realm"), IssuedAt: drawTime(t),
+		HasIssuedAt: true, A: target(), B: target(), Scope: interaction.Scope(words.Draw(t, "scope")), CustomerID: words.Draw(t, "customer"),
+		Reason: words.Draw(t, "reason"), Author: words.Draw(t, "author"), DryRun: rapid.Bool().Draw(t, "dry run"),
 	}
 }
 
@@ -69,9 +123,9 @@ func nativeUnified(u *interaction.Unified, order any, traits, properties map[str
 func nativeChange(ch *interaction.Change) map[string]any {
 	return map[string]any{
 		"realm": ch.Realm, "customer_id": string(ch.CustomerID), "customer_version": ch.Version, "kind": string(ch.Kind),
-		"identifiers_added": list(ch.Added), "identifiers_removed": list(ch.Removed), "identifiers_removed_hmac": []any{}, "identifiers_left": []any{},
+		"identifiers_added": list(ch.Added), "identifiers_removed": list(ch.Removed), "identifiers_removed_hmac": list(ch.RemovedHMAC), "identifiers_left": list(ch.Left),
 		"merged_customer_ids": list(ch.MergedCustomerIDs), "split_customer_ids": list(ch.SplitCustomerIDs), "rule": string(ch.Rule),
-		"source": ch.Source, "event_id": ch.SourceEventID, "directive_id": nil,
+		"source": ch.Source, "event_id": ch.SourceEventID, "directive_id": maybe(ch.DirectiveID, ch.DirectiveID != ""),
 		"topic": ch.Origin.Topic, "partition": ch.Origin.Partition, "offset": ch.Origin.Offset,
 	}
 }
@@ -90,6 +144,7 @@ func drawChange(t *rapid.T) *interaction.Change {
 	return &interaction.Change{
 		Realm: words.Draw(t, "realm"), CustomerID: drawID(t), Version: longs.Draw(t, "version"), Kind: interaction.ChangeKind(words.Draw(t, "kind")),
 		Added: keys.Draw(t, "added"), Removed: keys.Draw(t, "removed"), MergedCustomerIDs: drawIDs(t, "merged"), SplitCustomerIDs: drawIDs(t, "split"),
+		RemovedHMAC: keys.Draw(t, "hmacs"), Left: keys.Draw(t, "left"), DirectiveID: words.Draw(t, "directive"),
 		Rule: interaction.Rule(words.Draw(t, "rule")), Source: words.Draw(t, "source"), SourceEventID: words.Draw(t, "event"),
 		Origin: interaction.Origin{Topic: words.Draw(t, "topic"), Partition: rapid.Int32().Draw(t, "partition"), Offset: longs.Draw(t, "offset")},
 	}
@@ -188,6 +243,7 @@ func TestTheJudgeFindsEveryFieldUnderItsName(t *testing.T) {
 			}
 			return cmp.Diff(in, got, cmpopts.EquateEmpty())
 		})
+		k.Directive = drawOrdered(t)
 		judged(t, judges, KindKeyed, nativeKeyed(k, order, traits, properties), AppendKeyed(nil, k), func(b []byte) string {
 			got := interaction.Keyed{UserID: "of the record before", HasUserID: true, Identifiers: []interaction.Identifier{{Value: "of the record before"}}}
 			if err := DecodeKeyed(b, &got); err != nil {
@@ -202,7 +258,7 @@ func TestTheJudgeFindsEveryFieldUnderItsName(t *testing.T) {
 			}
 			// The content hash and the domains are not in the event, and its identifiers are not the keyed record's.
 			want, keyed := *u, *k
-			keyed.Content, keyed.Identifiers = interaction.Hash{}, nil
+			keyed.Content, keyed.Identifiers, keyed.Directive = interaction.Hash{}, nil, nil
 			want.Keyed, want.Identifiers = &keyed, nil
 			for _, id := range u.Identifiers {
 				id.Domain = ""
@@ -216,6 +272,14 @@ func TestTheJudgeFindsEveryFieldUnderItsName(t *testing.T) {
 				return err.Error()
 			}
 			return cmp.Diff(*ch, got, cmpopts.EquateEmpty())
+		})
+		d := drawDirective(t)
+		judged(t, judges, KindDirective, nativeDirective(d), AppendDirective(nil, d), func(b []byte) string {
+			var got interaction.Directive
+			if r := DecodeDirective(b, &got); r != nil {
+				return r.Error()
+			}
+			return cmp.Diff(*d, got)
 		})
 		row := interaction.MapRow{CustomerID: u.CustomerID, Version: u.CustomerVersion, Status: interaction.MapStatus(u.IdentityStatus)}
 		want := map[string]any{"customer_id": string(row.CustomerID), "version": row.Version, "status": string(row.Status)}

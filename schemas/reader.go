@@ -38,6 +38,7 @@ type Reader struct {
 	codec  *goavro.Codec // nil: the schema is ours
 	schema *schemaNode
 	fields [fieldCount]*writerField
+	orders bool // the schema is that of our directives
 }
 
 // NewReader compiles a writer's schema. The error says what is wrong with the schema, in words fit for reject.detail.
@@ -56,7 +57,7 @@ func NewReader(schema string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{codec: codec, schema: node}
+	r := &Reader{codec: codec, schema: node, orders: node.equal(oursDirective)}
 	for i, name := range fieldNames {
 		r.fields[i] = node.field(name)
 	}
@@ -119,6 +120,14 @@ func (r *Reader) Interaction(body []byte, dst *interaction.Interaction) *interac
 		return &interaction.Reject{Reason: interaction.ReasonUnparsable, Detail: "not a record"}
 	}
 	return r.project(record, dst)
+}
+
+// Directive decodes a body that must be written with our schema of directives.
+func (r *Reader) Directive(body []byte, dst *interaction.Directive) *interaction.Reject {
+	if !r.orders {
+		return &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: "it is not the schema of an IdentityDirective"}
+	}
+	return DecodeDirective(body, dst)
 }
 
 // project shields us from records whose shape is not that of their schema.

@@ -163,6 +163,23 @@ func (r *Registry) ask(ctx context.Context, id int) (*verdict, error) {
 
 // Interaction decodes the body of a record that was written with the schema of that id.
 func (r *Registry) Interaction(id int, body []byte, dst *interaction.Interaction) *interaction.Reject {
+	reader, reject := r.reader(id)
+	if reject != nil {
+		return reject
+	}
+	return reader.Interaction(body, dst)
+}
+
+// Directive decodes the body of a directive, which must be written with our schema.
+func (r *Registry) Directive(id int, body []byte, dst *interaction.Directive) *interaction.Reject {
+	reader, reject := r.reader(id)
+	if reject != nil {
+		return reject
+	}
+	return reader.Directive(body, dst)
+}
+
+func (r *Registry) reader(id int) (*Reader, *interaction.Reject) {
 	r.mu.RLock()
 	v, ok := r.known[id]
 	if !ok {
@@ -171,11 +188,11 @@ func (r *Registry) Interaction(id int, body []byte, dst *interaction.Interaction
 	r.mu.RUnlock()
 	switch {
 	case !ok:
-		return &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("the registry does not know schema id %d", id)}
+		return nil, &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("the registry does not know schema id %d", id)}
 	case v.reject != nil:
-		return v.reject
+		return nil, v.reject
 	}
-	return v.reader.Interaction(body, dst)
+	return v.reader, nil
 }
 
 // Register registers our schemas under TopicNameStrategy, <topic>-value, with the compatibility BACKWARD_TRANSITIVE, and returns

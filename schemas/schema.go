@@ -26,6 +26,8 @@ var (
 	changeSchema string
 	//go:embed identity_map.avsc
 	mapSchema string
+	//go:embed identity_directive.avsc
+	directiveSchema string
 )
 
 // Kind names one of the contracts.
@@ -38,19 +40,20 @@ const (
 	KindUnified
 	KindChange
 	KindMapRow
+	KindDirective
 	kinds // how many there are
 )
 
-var kindNames = [kinds]string{"Interaction", "KeyedInteraction", "UnifiedCustomerEvent", "IdentityChange", "IdentityMapEntry"}
+var kindNames = [kinds]string{"Interaction", "KeyedInteraction", "UnifiedCustomerEvent", "IdentityChange", "IdentityMapEntry", "IdentityDirective"}
 
 // Kinds lists them.
-var Kinds = []Kind{KindInteraction, KindKeyed, KindUnified, KindChange, KindMapRow}
+var Kinds = []Kind{KindInteraction, KindKeyed, KindUnified, KindChange, KindMapRow, KindDirective}
 
 func (k Kind) String() string { return kindNames[k] }
 
 // Schema is the text of the contract.
 func (k Kind) Schema() string {
-	return [kinds]string{interactionSchema, keyedSchema, unifiedSchema, changeSchema, mapSchema}[k]
+	return [kinds]string{interactionSchema, keyedSchema, unifiedSchema, changeSchema, mapSchema, directiveSchema}[k]
 }
 
 // Fingerprint is the CRC-64-AVRO of the contract's parsing canonical form.

@@ -55,14 +55,19 @@ func (n *schemaNode) equal(o *schemaNode) bool {
 		slices.EqualFunc(n.fields, o.fields, func(a, b *writerField) bool { return a.name == b.name && a.node.equal(b.node) })
 }
 
-// ours is the schema that the typed codec reads.
-var ours = func() *schemaNode {
-	n, err := parseSchema(interactionSchema)
+// ours and oursDirective are the schemas that the typed codec reads.
+var (
+	ours          = mustParse(interactionSchema)
+	oursDirective = mustParse(directiveSchema)
+)
+
+func mustParse(schema string) *schemaNode {
+	n, err := parseSchema(schema)
 	if err != nil {
 		panic(err) // the contract is part of the program
 	}
 	return n
-}()
+}
 
 // parseSchema reads a schema's structure. A schema that refers to itself is refused: the Avro library would follow it until the
 // process dies.

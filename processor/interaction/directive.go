@@ -50,3 +50,27 @@ type Directive struct {
 	Author      string
 	DryRun      bool
 }
+
+// Ordered is a directive between the two stages: checked, its identifiers normalised.
+type Ordered struct {
+	ID         string
+	Kind       DirectiveKind
+	IssuedAt   int64 // epoch milliseconds
+	A, B       Named // zero where the kind has none
+	Scope      Scope // of an erase by identifier, never empty there
+	CustomerID CustomerID
+	Reason     string // as sent
+	Author     string // as sent
+	DryRun     bool
+}
+
+// Named is an identifier within the realm of the record that holds it.
+type Named struct{ Namespace, Domain, Value string }
+
+// In returns the identifier of a realm; the zero Named gives the zero Key.
+func (n Named) In(realm string) Key {
+	if n == (Named{}) {
+		return Key{}
+	}
+	return Key{Realm: realm, Namespace: n.Namespace, Domain: n.Domain, Value: n.Value}
+}

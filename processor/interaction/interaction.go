@@ -79,7 +79,10 @@ type Origin struct {
 // Hash is the first half of a SHA-256 digest.
 type Hash [16]byte
 
-// Keyed is an interaction between the two stages: normalised, with its realm and its hashes.
+// EmptyPayload is the payload of an interaction without order, traits and properties.
+var EmptyPayload = []byte{0, 0, 0}
+
+// Keyed is an interaction or a directive between the two stages: normalised, with its realm and its hashes.
 type Keyed struct {
 	Realm         string
 	ID            Hash   // event_id of the unified event: SHA-256(realm 0x1F source 0x1F source_event_id)
@@ -96,7 +99,10 @@ type Keyed struct {
 	Origin        Origin
 	// Identifiers are the usable ones (OutcomeNone) in the order of identity.md 3.3, then the others in input order.
 	Identifiers []Identifier
-	Payload     []byte
+	// Directive is what the record orders, instead of being an interaction: Channel, Type and what follows them in it are
+	// empty then, but for the times, the origin and the payload, which is that of nothing.
+	Directive *Ordered
+	Payload   []byte
 }
 
 // Usable returns the identifiers that take part in identity: a prefix of Identifiers.

@@ -78,9 +78,10 @@ var declared = Namespace{Domain: DomainNone, AtMost: 1, SharedAnchors: 5, Shared
 
 // Reserved names: no namespace may be called so, since the text form of a key uses the word for something else.
 const (
-	reservedCustomer = "customer" // pointer of an ended customer id, in identity-map
-	reservedEvent    = "event"    // key of a keyed record that names nobody
-	auto             = "auto"     // in user_id: decided by the form of the value
+	reservedCustomer  = "customer"  // pointer of an ended customer id, in identity-map
+	reservedEvent     = "event"     // key of a keyed record that names nobody
+	reservedDirective = "directive" // key of a keyed record that is a directive
+	auto              = "auto"      // in user_id: decided by the form of the value
 )
 
 func builtinNamed(name string) (*builtin, bool) {

@@ -46,10 +46,11 @@ type Normalizer struct {
 	realms, regions, countries patterns
 	stores                     map[string]*store
 
-	block   *blockList
-	domains *idna.Profile
-	lower   cases.Caser
-	phones  phoneCache
+	clockAhead int64 // ms
+	block      *blockList
+	domains    *idna.Profile
+	lower      cases.Caser
+	phones     phoneCache
 
 	tallies Tallies
 
@@ -76,6 +77,7 @@ func New(r *Rules) *Normalizer {
 		regions:    newPatterns(r.Regions, ""),
 		countries:  newPatterns(r.Countries, ""),
 		stores:     map[string]*store{},
+		clockAhead: r.ClockAhead.Milliseconds(),
 		block:      newBlockList(r.Block),
 		domains:    newDomains(),
 		lower:      newLower(),
@@ -374,9 +376,13 @@ func (n *Normalizer) eventID(in *interaction.Interaction, st *store, content [sh
 }
 
 // RecordKey is the key of a keyed record: StoreCode|UserId, the UserId trimmed and NFC like an identifier of namespace
-// user; without one the identifier key of the root; with neither realm|event||event_id. The three forms cannot
-// meet: the first has one |, the others three, and no namespace is called event (runtime.md section 1).
+// user; without one the identifier key of the root; with neither realm|event||event_id, and realm|directive||directive_id
+// of a directive. The forms cannot meet: the first has one |, the others three, and no namespace is called event or
+// directive (runtime.md section 1).
 func (n *Normalizer) RecordKey(k *interaction.Keyed) []byte {
+	if k.Directive != nil {
+		return []byte(interaction.Key{Realm: k.Realm, Namespace: reservedDirective, Value: k.Directive.ID}.String())
+	}
 	if k.HasUserID {
 		if user := nfc(trim(k.UserID)); user != "" {
 			return interaction.RecordKey(k.StoreCode, user)

@@ -159,7 +159,7 @@ func (ns Namespaces) validate(f *faults) {
 
 func (n *Namespace) validate(f *faults, at string) {
 	switch {
-	case n.Name == reservedCustomer || n.Name == reservedEvent || n.Name == auto:
+	case n.Name == reservedCustomer || n.Name == reservedEvent || n.Name == reservedDirective || n.Name == auto:
 		f.add(at, "the name is taken; choose another")
 	case n.Name == "" || len(n.Name) > maxNamespaceName || strings.IndexFunc(n.Name, notInName) >= 0:
 		f.add(at, "bad name; allowed: 1 to %d of the characters a-z A-Z 0-9 _ - .", maxNamespaceName)

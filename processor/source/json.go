@@ -75,24 +75,6 @@ func ReceivedAt(value []byte) (ms int64, ok bool, _ *interaction.Reject) {
 	return ms, ok, rej
 }
 
-// IsDirective reports whether a line of a file is an object with a member directive: an order to the identity rules, and no
-// interaction.
-func IsDirective(value []byte) (found bool) {
-	if !bytes.Contains(value, []byte(`"directive"`)) {
-		return false
-	}
-	r, rej := newReader(value)
-	if rej != nil {
-		return false
-	}
-	d := decoder{reader: r}
-	rej = d.document(func(name string) *interaction.Reject {
-		found = found || name == "directive"
-		return d.skip()
-	})
-	return found && rej == nil
-}
-
 func missing(path string) *interaction.Reject {
 	return &interaction.Reject{Reason: interaction.ReasonMissingField, Detail: path + " is missing"}
 }

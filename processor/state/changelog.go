@@ -18,15 +18,16 @@ import (
 //	9     8     next offset of the keyed topic
 //	17    8     stream time in ms
 //	25    8     number of customers
-//	33    16    topic id of the keyed topic
-//	49    4     partition count of the keyed topic
-//	53    n     rules version: its length as a uvarint, then its bytes
+//	33    8     number of directives that took effect
+//	41    16    topic id of the keyed topic
+//	57    4     partition count of the keyed topic
+//	61    n     rules version: its length as a uvarint, then its bytes
 //
 // The topic id, the partition count and the rules version are there because a store that is restored on an empty disk
 // would otherwise take the rows of another history or of other rules for its own.
 const (
 	loggedLayout   = 1
-	loggedFixedLen = 53
+	loggedFixedLen = 61
 )
 
 // LoggedPosition is what the position record of the identity changelog says.
@@ -35,6 +36,7 @@ type LoggedPosition struct {
 	KeyedNext      int64 // next offset of the keyed topic after the transaction
 	StreamTime     int64 // ms
 	Customers      int64
+	Directives     int64
 	TopicID        [16]byte
 	PartitionCount int32
 	RulesVersion   string
@@ -53,6 +55,7 @@ func (l LoggedPosition) AppendValue(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(l.KeyedNext))
 	b = binary.BigEndian.AppendUint64(b, uint64(l.StreamTime))
 	b = binary.BigEndian.AppendUint64(b, uint64(l.Customers))
+	b = binary.BigEndian.AppendUint64(b, uint64(l.Directives))
 	b = append(b, l.TopicID[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(l.PartitionCount))
 	return appendText(b, l.RulesVersion)
@@ -68,8 +71,9 @@ func ParseLoggedPosition(b []byte) (l LoggedPosition, err error) {
 	l.KeyedNext = int64(binary.BigEndian.Uint64(b[9:]))
 	l.StreamTime = int64(binary.BigEndian.Uint64(b[17:]))
 	l.Customers = int64(binary.BigEndian.Uint64(b[25:]))
-	copy(l.TopicID[:], b[33:])
-	l.PartitionCount = int32(binary.BigEndian.Uint32(b[49:]))
+	l.Directives = int64(binary.BigEndian.Uint64(b[33:]))
+	copy(l.TopicID[:], b[41:])
+	l.PartitionCount = int32(binary.BigEndian.Uint32(b[57:]))
 	var rest []byte
 	if l.RulesVersion, rest, err = cutText(b[loggedFixedLen:]); err != nil {
 		return l, fmt.Errorf("position record: rules version: %w", err)
@@ -82,7 +86,7 @@ func ParseLoggedPosition(b []byte) (l LoggedPosition, err error) {
 
 // Logged is the position record of a transaction that ends at p, as this store's partition writes it.
 func (s *Store) Logged(p Position) LoggedPosition {
-	return LoggedPosition{p.Transaction, p.KeyedNext, p.StreamTime, p.Customers, s.id.TopicID, s.id.PartitionCount, s.id.RulesVersion}
+	return LoggedPosition{p.Transaction, p.KeyedNext, p.StreamTime, p.Customers, p.Directives, s.id.TopicID, s.id.PartitionCount, s.id.RulesVersion}
 }
 
 // CheckLogged compares a position record that was read with the store's own identity. A mismatch is an *Error of kind
@@ -113,7 +117,7 @@ func ParseRow(key, value []byte) (table.Row, error) {
 }
 
 // tables is one more than the greatest table number.
-const tables = int(table.Meta) + 1
+const tables = int(table.Suppressed) + 1
 
 var logs = func() (l [tables]table.Log) {
 	for _, info := range table.All {

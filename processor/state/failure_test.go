@@ -222,18 +222,18 @@ func TestStoreWhoseCreationWasCutShortIsMadeAgain(t *testing.T) {
 }
 
 func TestMetaRowsHaveTheirBytes(t *testing.T) {
-	p := Position{Transaction: 0x0102, KeyedNext: 0x0304, SeenNext: 0x0506, IdentityNext: 0x0708, StreamTime: 1_700_000_000_123, Customers: 0x090a}
+	p := Position{Transaction: 0x0102, KeyedNext: 0x0304, SeenNext: 0x0506, IdentityNext: 0x0708, StreamTime: 1_700_000_000_123, Customers: 0x090a, Directives: 0x0b0c}
 	st := &Store{id: shop}
 	for name, c := range map[string]struct {
 		got  []byte
 		want string
 	}{
 		"position": {appendPosition(nil, FormatVersion, p),
-			"01 0001 0000000000000102 0000000000000304 0000000000000506 0000000000000708 0000018bcfe5687b 000000000000090a"},
+			"01 0001 0000000000000102 0000000000000304 0000000000000506 0000000000000708 0000018bcfe5687b 000000000000090a 0000000000000b0c"},
 		"identity": {appendIdentity(nil, shop),
 			"01 abcd0000000000000000000000000001 00000003 0000000c 06 7469656e6461 0c 7469656e64612e6b65796564 08 7265676c61732d31"},
 		"logged position": {st.Logged(p).AppendValue(nil),
-			"01 0000000000000102 0000000000000304 0000018bcfe5687b 000000000000090a abcd0000000000000000000000000001 0000000c 08 7265676c61732d31"},
+			"01 0000000000000102 0000000000000304 0000018bcfe5687b 000000000000090a 0000000000000b0c abcd0000000000000000000000000001 0000000c 08 7265676c61732d31"},
 		"key of position": {AppendPositionKey(nil), "06 706f736974696f6e"},
 		"key of a row":    {AppendRowKey(nil, table.Edges, []byte("é")), "04 c3a9"},
 	} {

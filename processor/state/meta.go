@@ -20,6 +20,7 @@ import (
 //	27    8     next offset to read of the identity changelog
 //	35    8     stream time in ms
 //	43    8     number of customers
+//	51    8     number of directives that took effect
 //
 // Key "identity", written when the store is made:
 //
@@ -31,7 +32,7 @@ import (
 //	25    n     app, topic, rules version: each its length as a uvarint, then its bytes
 const (
 	metaLayout       = 1
-	positionLen      = 51
+	positionLen      = 59
 	identityFixedLen = 25
 )
 
@@ -48,6 +49,7 @@ type Position struct {
 	IdentityNext int64  // next offset to read of the identity changelog
 	StreamTime   int64  // greatest append time of a keyed record so far, in ms
 	Customers    int64  // customers of the partition, for the metrics
+	Directives   int64  // directives that took effect: without any, nobody has to look for them
 }
 
 func (p Position) String() string {
@@ -80,7 +82,8 @@ func appendPosition(b []byte, format uint16, p Position) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(p.SeenNext))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.IdentityNext))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.StreamTime))
-	return binary.BigEndian.AppendUint64(b, uint64(p.Customers))
+	b = binary.BigEndian.AppendUint64(b, uint64(p.Customers))
+	return binary.BigEndian.AppendUint64(b, uint64(p.Directives))
 }
 
 // parseFormat reads the format version alone: it has its place in every layout, so an older program can refuse
@@ -98,7 +101,7 @@ func parsePosition(b []byte) (Position, error) {
 			len(b), first(b), positionLen, metaLayout)
 	}
 	at := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[i:])) }
-	return Position{uint64(at(3)), at(11), at(19), at(27), at(35), at(43)}, nil
+	return Position{uint64(at(3)), at(11), at(19), at(27), at(35), at(43), at(51)}, nil
 }
 
 // Identity says whose rows a store holds. It is written when the store is made and compared when it is opened.

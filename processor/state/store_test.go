@@ -113,7 +113,7 @@ func (s *story) parsePosition(d *datadriven.TestData) Position {
 	d.MaybeScanArgs(s.t, "seen", &seen)
 	d.MaybeScanArgs(s.t, "identity", &identity)
 	d.MaybeScanArgs(s.t, "stream", &stream)
-	return Position{uint64(tx), keyed, seen, identity, stream, 0}
+	return Position{uint64(tx), keyed, seen, identity, stream, 0, 0}
 }
 
 func (s *story) run(t *testing.T, d *datadriven.TestData) string {
