@@ -459,7 +459,7 @@ func TestPortsAndNamesAgree(t *testing.T) {
 		t.Errorf("kinfold.compose.yaml: registry %s, docker-compose.yml has it at %s", c.Registry.URLs[0], registry)
 	}
 	inputs := strings.Join(services["inputs"].Command, "\n")
-	for _, topic := range c.InputTopics() {
+	for _, topic := range c.SourceTopics() {
 		if !regexp.MustCompile(`[ ;]` + regexp.QuoteMeta(topic) + `[ ;]`).MatchString(inputs) {
 			t.Errorf("docker-compose.yml does not create the input topic %s", topic)
 		}

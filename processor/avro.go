@@ -21,6 +21,10 @@ func (a *avroFormat) decode(value []byte, _ int64, dst *interaction.Interaction)
 	return schemas.DecodeFramed(value, a.registry, dst)
 }
 
+func (a *avroFormat) directive(value []byte, dst *interaction.Directive) *interaction.Reject {
+	return schemas.DecodeFramedDirective(value, a.registry, dst)
+}
+
 // learn makes sure that the schema of a value is known, or known to be unknown. With a ctx that is over it does not wait.
 func (a *avroFormat) learn(ctx context.Context, value []byte) error {
 	if a.registry == nil {

@@ -2,8 +2,10 @@ package processor_test
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"os"
@@ -15,6 +17,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"kinfold/processor"
+	"kinfold/processor/interaction"
 	"kinfold/processor/normalize"
 )
 
@@ -23,16 +26,17 @@ const casesDir = "../../shared/cases"
 
 // expectedCase is expected.json.
 type expectedCase struct {
-	Map      map[string]string
-	Versions map[string]int64
-	Pointers map[string]string
-	Shared   []string
-	Counts   map[string]int
-	Events   []map[string]any
-	Changes  []map[string]any
+	Map       map[string]string
+	Versions  map[string]int64
+	Pointers  map[string]string
+	Shared    []string
+	Retracted []string
+	Counts    map[string]int
+	Events    []map[string]any
+	Changes   []map[string]any
 }
 
-// TestCases takes every case without directives through the dry run, in every order of arrival.
+// TestCases takes every case through the dry run, in every order of arrival.
 func TestCases(t *testing.T) {
 	dirs, _ := filepath.Glob(filepath.Join(casesDir, "*", "expected.json"))
 	if len(dirs) == 0 {
@@ -41,13 +45,6 @@ func TestCases(t *testing.T) {
 	ran := 0
 	for _, path := range dirs {
 		dir := filepath.Dir(path)
-		input, err := os.ReadFile(filepath.Join(dir, "input.jsonl"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Contains(input, []byte(`"directive"`)) {
-			continue
-		}
 		ran++
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			var want expectedCase
@@ -80,8 +77,8 @@ func TestCases(t *testing.T) {
 			}
 		})
 	}
-	if ran < 20 {
-		t.Errorf("only %d cases have no directive: the test looks in the wrong place", ran)
+	if ran < 30 {
+		t.Errorf("only %d cases: the test looks in the wrong place", ran)
 	}
 }
 
@@ -91,7 +88,8 @@ type dryRunOutput struct {
 	events, changes, rejects    []map[string]any
 	customers, pointers, folded map[string]string
 	versions                    map[string]int64
-	shared                      []string
+	shared, retracted           []string
+	rules                       *normalize.Rules
 }
 
 func dryRun(t *testing.T, dir, file string) *dryRunOutput {
@@ -108,7 +106,7 @@ func dryRun(t *testing.T, dir, file string) *dryRunOutput {
 	}
 	defer f.Close()
 	out := t.TempDir()
-	o := &dryRunOutput{customers: map[string]string{}, pointers: map[string]string{}, versions: map[string]int64{}, folded: map[string]string{}}
+	o := &dryRunOutput{rules: rules, customers: map[string]string{}, pointers: map[string]string{}, versions: map[string]int64{}, folded: map[string]string{}}
 	if o.result, err = processor.DryRun(t.Context(), rules, f, out, func(int) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -141,11 +139,13 @@ func (o *dryRunOutput) takeMap(rows []map[string]any) {
 		}
 	}
 	for key, s := range status {
-		if s == "shared" {
+		switch s {
+		case "shared":
 			o.shared = append(o.shared, key)
+		case "retracted":
+			o.retracted = append(o.retracted, key)
 		}
 	}
-	slices.Sort(o.shared)
 }
 
 // fold folds the changes, and fails where the version of an id does not grow.
@@ -158,6 +158,9 @@ func (o *dryRunOutput) fold(t *testing.T) {
 			t.Errorf("customer_version of %s goes from %v to %v", id, versions[id], version)
 		}
 		versions[id] = version
+		if c["kind"] == "erased" {
+			o.foldErased(t, c)
+		}
 		for _, key := range c["identifiers_removed"].([]any) {
 			if o.folded[key.(string)] == id {
 				delete(o.folded, key.(string))
@@ -166,6 +169,39 @@ func (o *dryRunOutput) fold(t *testing.T) {
 		for _, key := range c["identifiers_added"].([]any) {
 			o.folded[key.(string)] = id
 		}
+	}
+}
+
+// foldErased is what a consumer without the key does: it deletes what still has this customer_id and is not left. The HMACs must
+// name the same identifiers.
+func (o *dryRunOutput) foldErased(t *testing.T, c map[string]any) {
+	t.Helper()
+	keeps := map[string]bool{}
+	for _, list := range []string{"identifiers_left", "identifiers_removed"} {
+		for _, key := range c[list].([]any) {
+			keeps[key.(string)] = true
+		}
+	}
+	var want, got []string
+	for key, id := range o.folded {
+		if id != c["customer_id"] || keeps[key] {
+			continue
+		}
+		k, err := interaction.ParseKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mac := hmac.New(sha256.New, []byte(o.rules.IDKey))
+		mac.Write(k.AppendBytes(nil))
+		want = append(want, hex.EncodeToString(mac.Sum(nil)))
+		delete(o.folded, key)
+	}
+	slices.Sort(want)
+	for _, h := range c["identifiers_removed_hmac"].([]any) {
+		got = append(got, h.(string))
+	}
+	if d := gocmp.Diff(want, got); d != "" {
+		t.Errorf("identifiers_removed_hmac of %s (-the map +the change):\n%s", c["customer_id"], d)
 	}
 }
 
@@ -181,7 +217,13 @@ func (o *dryRunOutput) compareEnd(t *testing.T, want *expectedCase) {
 	if d := gocmp.Diff(slices.Sorted(slices.Values(want.Shared)), slices.Sorted(slices.Values(o.shared))); d != "" {
 		t.Errorf("shared identifiers (-want +got):\n%s", d)
 	}
+	if d := gocmp.Diff(slices.Sorted(slices.Values(want.Retracted)), slices.Sorted(slices.Values(o.retracted))); d != "" {
+		t.Errorf("retracted identifiers (-want +got):\n%s", d)
+	}
 	counts := map[string]int{"interactions": o.result.Interactions}
+	if n := o.result.Directives; n > 0 {
+		counts["directives"] = n
+	}
 	if n := o.result.Duplicates; n > 0 {
 		counts["duplicate"] = n
 	}

@@ -38,6 +38,7 @@ type DryRunResult struct {
 	Lines        int
 	Interactions int // accepted: unified events
 	Duplicates   int
+	Directives   int // accepted, dry runs included
 	Rejects      map[interaction.Reason]int
 	Customers    int // at the end
 	Merges       int
@@ -74,10 +75,11 @@ type dryRun struct {
 	out     jsonOutputs
 	result  DryRunResult
 
-	stream int64 // stream time, epoch ms
-	recent *dedup.Recent
-	keyed  interaction.Keyed
-	o      outcome
+	stream   int64 // stream time, epoch ms
+	directed bool
+	recent   *dedup.Recent
+	keyed    interaction.Keyed
+	o        outcome
 }
 
 func newDryRun(rules *normalize.Rules, dir string) (*dryRun, error) {
@@ -89,7 +91,7 @@ func newDryRun(rules *normalize.Rules, dir string) (*dryRun, error) {
 	if d.recent, err = d.resolve.seen.NewRecent(d.view, 0, dedup.DefaultRecentBytes); err != nil {
 		return nil, err
 	}
-	d.ingest = newIngestStep(rules, nil)
+	d.ingest = newIngestStep(rules, nil, nil)
 	if d.out, err = openJSONOutputs(dir); err != nil {
 		return nil, err
 	}
@@ -147,9 +149,6 @@ func (d *dryRun) line(number int, text []byte) error {
 	if len(text) > maxLine {
 		return d.reject(number, text[:maxLine], &interaction.Reject{Reason: interaction.ReasonTooLarge, Detail: fmt.Sprintf("the line is longer than %d bytes", maxLine)})
 	}
-	if source.IsDirective(text) {
-		return d.reject(number, text, &interaction.Reject{Reason: interaction.ReasonBadDirective, Detail: "directives are not supported"})
-	}
 	received, stated, reject := source.ReceivedAt(text)
 	if reject == nil {
 		reject = d.decode(text, received, stated, number)
@@ -158,10 +157,11 @@ func (d *dryRun) line(number int, text []byte) error {
 		return d.reject(number, text, reject)
 	}
 	d.stream = max(d.stream, min(d.keyed.ReceivedAt, d.advance()))
-	if err := d.resolve.step(d.view, &d.keyed, moment{d.stream, uint64(number), d.recent}, &d.o); err != nil {
+	if err := d.resolve.step(d.view, &d.keyed, moment{d.stream, uint64(number), d.recent, d.directed}, &d.o); err != nil {
 		return err
 	}
-	if d.o.verdict == verdictEvent {
+	d.directed = d.directed || d.o.verdict == verdictDirective && !d.o.directive.dryRun
+	if len(d.o.seen) > 0 {
 		d.recent.Add(d.resolve.seen, d.keyed.ID, d.stream)
 	}
 	d.view.put(d.o.rows)
@@ -169,9 +169,19 @@ func (d *dryRun) line(number int, text []byte) error {
 	return d.write(number, text)
 }
 
-// decode takes a line through the step of stage 1. Its Kafka timestamp is received_at where it states one, else its occurred_at.
+// decode takes a line through the step of stage 1. Its Kafka timestamp is received_at where it states one, else its occurred_at,
+// of a directive its issued_at.
 func (d *dryRun) decode(text []byte, received int64, stated bool, number int) *interaction.Reject {
 	origin := interaction.Origin{Topic: "input", Offset: int64(number)}
+	var order interaction.Directive
+	if found, reject := source.LineDirective(text, &order); reject != nil {
+		return reject
+	} else if found {
+		if !stated {
+			received = order.IssuedAt
+		}
+		return d.ingest.normalizer.Directive(&order, received, origin, &d.keyed)
+	}
 	if r := d.ingest.take(source.DecodeJSON, text, received, origin, &d.keyed); r != nil {
 		return r
 	}
@@ -211,6 +221,8 @@ func (d *dryRun) write(number int, text []byte) error {
 		}
 	case verdictDuplicate:
 		d.result.Duplicates++
+	case verdictDirective:
+		d.result.Directives++
 	}
 	for i := range d.o.rejects {
 		if err := d.reject(number, text, &d.o.rejects[i]); err != nil {

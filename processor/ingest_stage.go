@@ -127,6 +127,14 @@ func newIngestStage(c *config.Config, avro *avroFormat, framing schemas.Framing,
 			s.isAvro[t] = src.Format == config.FormatAvro
 		}
 	}
-	s.core = newIngestStep(&c.Identity, byTopic)
+	directives := map[string]decodeDirective{}
+	if t := c.Topics.IdentityDirectives; t != "" {
+		s.isAvro[t] = c.Topics.IdentityDirectivesFormat == config.FormatAvro
+		directives[t] = source.DecodeDirective
+		if s.isAvro[t] {
+			directives[t] = avro.directive
+		}
+	}
+	s.core = newIngestStep(&c.Identity, byTopic, directives)
 	return s
 }

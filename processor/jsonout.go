@@ -158,9 +158,11 @@ func (o *jsonOutputs) change(c *interaction.Change) error {
 	f.text("realm", c.Realm).text("customer_id", string(c.CustomerID)).number("customer_version", c.Version).text("kind", string(c.Kind))
 	texts(f, "identifiers_added", c.Added)
 	texts(f, "identifiers_removed", c.Removed)
+	texts(f, "identifiers_removed_hmac", c.RemovedHMAC)
+	texts(f, "identifiers_left", c.Left)
 	texts(f, "merged_customer_ids", c.MergedCustomerIDs)
 	texts(f, "split_customer_ids", c.SplitCustomerIDs)
-	f.text("rule", string(c.Rule)).text("source", c.Source).text("event_id", c.SourceEventID)
+	f.text("rule", string(c.Rule)).text("source", c.Source).text("event_id", c.SourceEventID).textOrNull("directive_id", c.DirectiveID, c.DirectiveID != "")
 	f.text("topic", c.Origin.Topic).number("partition", int64(c.Origin.Partition)).number("offset", c.Origin.Offset)
 	return f.end()
 }

@@ -10,7 +10,7 @@ import (
 
 // memoryView is state that lives as long as a dry run.
 type memoryView struct {
-	tables [table.Meta + 1]memoryTable
+	tables [table.Count]memoryTable
 }
 
 // memoryTable keeps its keys in order only as far as scans ask for it: a scan sorts what came since the last one.
@@ -54,7 +54,7 @@ func (v *memoryView) put(rows []table.Row) {
 			delete(m.rows, string(r.Key))
 			continue
 		}
-		if _, known := m.rows[string(r.Key)]; !known && r.Table == table.Edges {
+		if _, known := m.rows[string(r.Key)]; !known && (r.Table == table.Edges || r.Table == table.Directives) { // those that somebody scans
 			m.fresh = append(m.fresh, string(r.Key))
 		}
 		m.rows[string(r.Key)] = bytes.Clone(r.Value)

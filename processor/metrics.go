@@ -23,6 +23,7 @@ type metrics struct {
 	outcomes      *prometheus.CounterVec // stage, outcome
 	rejects       *prometheus.CounterVec // stage, reason
 	duplicates    prometheus.Counter
+	directives    *prometheus.CounterVec // kind, effect
 	identifiers   *prometheus.CounterVec // outcome
 	blocked       *prometheus.CounterVec // rule
 	empty         prometheus.Counter
@@ -57,9 +58,10 @@ func newMetrics(version string) *metrics {
 	}
 	m.recordsIn = counter("records_in_total", "Records read, by committed transactions.", "stage", "topic")
 	m.recordsOut = counter("records_out_total", "Records written to the public and the keyed topics, by committed transactions.", "topic")
-	m.outcomes = counter("outcomes_total", "What became of the records: event, duplicate or reject.", "stage", "outcome")
+	m.outcomes = counter("outcomes_total", "What became of the records: event, duplicate, reject or directive.", "stage", "outcome")
 	m.rejects = counter("rejects_total", "Records parked in the rejects topic.", "stage", "reason")
 	m.duplicates = single("duplicates_total", "Interactions that had been accepted before within the window.")
+	m.directives = counter("directives_total", "Directives taken in, by what they did: effective, superseded, ignored or dry_run.", "kind", "effect")
 	m.identifiers = counter("identifiers_total", "Identifiers of unified events.", "outcome")
 	m.blocked = counter("blocked_total", "Identifiers that a rule of the block list kept out.", "rule")
 	m.empty = single("identifiers_empty_total", "Identifiers of which nothing was left after trimming; they have no row in the event.")

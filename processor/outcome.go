@@ -13,11 +13,23 @@ const (
 	verdictEvent     verdict = iota // accepted: a unified event follows
 	verdictDuplicate                // seen before: its evidence counts, no event follows
 	verdictReject                   // parked: nothing of it counts
+	verdictDirective                // a directive was taken in
+	verdicts                        // how many there are
 )
 
-func (v verdict) String() string { return [...]string{"event", "duplicate", "reject"}[v] }
+func (v verdict) String() string {
+	return [verdicts]string{"event", "duplicate", "reject", "directive"}[v]
+}
 
-// outcome is everything that one keyed interaction causes, as values: the step returns effects and does none.
+// directive is what became of a directive.
+type directive struct {
+	kind   interaction.DirectiveKind
+	effect identity.Effect
+	dryRun bool
+	report identity.Report
+}
+
+// outcome is everything that one keyed interaction or directive causes, as values: the step returns effects and does none.
 //
 // All of it belongs to one Kafka transaction with the offset of the interaction, and order within it is
 // changes and map rows, then the event, then rejects. Rows are durable first as records of the changelogs in that
@@ -31,11 +43,14 @@ type outcome struct {
 	unified interaction.Unified // valid with verdictEvent
 	rejects []interaction.Reject
 	tallies identity.Tallies
+
+	directive directive // valid with verdictDirective
 }
 
 func (o *outcome) reset() {
 	o.verdict, o.tallies = verdictEvent, identity.Tallies{}
 	o.rows, o.seen, o.changes, o.mapRows, o.rejects = o.rows[:0], o.seen[:0], o.changes[:0], o.mapRows[:0], o.rejects[:0]
+	o.directive = directive{}
 	o.unified = interaction.Unified{Identifiers: o.unified.Identifiers[:0]}
 }
 

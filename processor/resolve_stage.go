@@ -81,7 +81,7 @@ func (s *resolveStage) step(ctx context.Context, session *kafka.Session, r *kafk
 	if err != nil {
 		s.keyed.Origin = interaction.Origin{}
 		s.outcome.park(interaction.ReasonUnparsable, fmt.Sprintf("not a keyed interaction of ours: %v", err))
-	} else if err := s.core.step(p.overlay, &s.keyed, moment{p.position.StreamTime, uint64(r.Offset), p.recent}, &s.outcome); err != nil {
+	} else if err := s.core.step(p.overlay, &s.keyed, moment{p.position.StreamTime, uint64(r.Offset), p.recent, p.position.Directives > 0}, &s.outcome); err != nil {
 		return stopState(err)
 	}
 	s.encode(r)
@@ -101,8 +101,25 @@ func (s *resolveStage) step(ctx context.Context, session *kafka.Session, r *kafk
 	for _, out := range s.out {
 		session.Produce(ctx, out)
 	}
+	if s.outcome.verdict == verdictDirective {
+		s.tellDirective(p)
+	}
 	s.count(p)
 	return nil
+}
+
+// tellDirective counts a directive, and tells the operator: what it names stays out of the log.
+func (s *resolveStage) tellDirective(p *partition) {
+	d := &s.outcome.directive
+	effect := d.effect.String()
+	if d.dryRun {
+		effect = "dry_run"
+	} else {
+		p.position.Directives++
+	}
+	s.tally.directives[[2]string{string(d.kind), effect}]++
+	s.assigns.log.Info("directive taken in", "directive_id", s.keyed.Directive.ID, "kind", d.kind, "effect", effect,
+		"changes", d.report.Total, "erased", d.report.Erased, "partition", p.tp.Partition, "offset", p.position.KeyedNext-1)
 }
 
 // encode makes the records of the outcome, in the order in which they are produced: changes and map rows before the event

@@ -10,8 +10,9 @@ import (
 // is forgotten with it otherwise: the figures are exact, recoveries or not.
 type tally struct {
 	stage       string
-	in, out     map[string]int // records by topic
-	verdicts    [3]int         // records by verdict
+	in, out     map[string]int    // records by topic
+	verdicts    [verdicts]int     // records by verdict
+	directives  map[[2]string]int // by kind and effect
 	rejects     map[interaction.Reason]int
 	identifiers [interaction.OutcomeInvalid + 1]int // of unified events
 	graph       identity.Tallies
@@ -19,7 +20,7 @@ type tally struct {
 }
 
 func newTally(stage string) *tally {
-	return &tally{stage: stage, in: map[string]int{}, out: map[string]int{}, rejects: map[interaction.Reason]int{}}
+	return &tally{stage: stage, in: map[string]int{}, out: map[string]int{}, rejects: map[interaction.Reason]int{}, directives: map[[2]string]int{}}
 }
 
 func (t *tally) reject(reason interaction.Reason, topic string) {
@@ -31,7 +32,8 @@ func (t *tally) reset() {
 	clear(t.in)
 	clear(t.out)
 	clear(t.rejects)
-	*t = tally{stage: t.stage, in: t.in, out: t.out, rejects: t.rejects}
+	clear(t.directives)
+	*t = tally{stage: t.stage, in: t.in, out: t.out, rejects: t.rejects, directives: t.directives}
 }
 
 // Totals are the committed figures of this process since it started.
@@ -40,6 +42,7 @@ type Totals struct {
 	Parked    int64 // input records that were rejected before that
 	Events    int64 // unified events
 	Duplicate int64
+	Directive int64 // directives taken in
 	Rejected  int64 // keyed interactions that became no event
 }
 
@@ -67,6 +70,9 @@ func (m *metrics) commit(t *tally) {
 			m.blocked.WithLabelValues(normalize.BlockRule(rule).String()).Add(float64(n))
 		}
 	}
+	for d, n := range t.directives {
+		m.directives.WithLabelValues(d[0], d[1]).Add(float64(n))
+	}
 	m.empty.Add(float64(t.normalizer.Empty))
 	m.duplicates.Add(float64(t.verdicts[verdictDuplicate]))
 	m.created.Add(float64(t.graph.Created))
@@ -87,6 +93,7 @@ func (m *metrics) total(t *tally) {
 	}
 	m.totals.Events += int64(t.verdicts[verdictEvent])
 	m.totals.Duplicate += int64(t.verdicts[verdictDuplicate])
+	m.totals.Directive += int64(t.verdicts[verdictDirective])
 	m.totals.Rejected += int64(t.verdicts[verdictReject])
 }
 

@@ -87,7 +87,15 @@ func topicSpecs(c *config.Config, inputLimit int) []kafka.TopicSpec {
 	idmap := spec(c.Topics.IdentityMap, "compact", map[string]string{})
 	rejects := spec(c.Topics.Rejects, "delete", map[string]string{"retention.ms": millis(c.Topics.RejectsRetention)},
 		fits(inputLimit+rejectHeadroom, fmt.Sprintf("a reject of the largest input record (%d bytes) would not fit with its headers", inputLimit)))
-	return []kafka.TopicSpec{keyed, seen, identity, unified, changes, idmap, rejects}
+	specs := []kafka.TopicSpec{keyed, seen, identity, unified, changes, idmap, rejects}
+	if name := c.Topics.IdentityDirectives; name != "" {
+		specs = append(specs, spec(name, "delete", map[string]string{"retention.ms": "-1"},
+			kafka.Requirement{
+				Config: "retention.ms", Want: "-1 (without limit)", Risk: "a replay from the inputs would lack the directives that are gone",
+				OK: func(v string) bool { return v == "-1" },
+			}))
+	}
+	return specs
 }
 
 // TopicReport is what `kinfold topics` shows of one topic.
@@ -107,12 +115,12 @@ func mustMatch(c *config.Config, name string) bool {
 // Topics compares the topics of a configuration with those of the cluster and, with create, makes those that are missing.
 // A topic that exists is never altered.
 func Topics(ctx context.Context, c *config.Config, admin *kafka.Admin, create bool) ([]TopicReport, error) {
-	inputs, err := admin.Describe(ctx, c.InputTopics()...)
+	inputs, err := admin.Describe(ctx, c.SourceTopics()...)
 	if err != nil {
 		return nil, err
 	}
 	var reports []TopicReport
-	for _, name := range c.InputTopics() {
+	for _, name := range c.SourceTopics() {
 		r := TopicReport{Name: name, Input: true, State: inputs[name]}
 		if !r.State.Exists {
 			r.Differences = []kafka.Difference{{Topic: name, What: "the topic", Is: "missing", Want: "there", Risk: "it is an input; its producer creates it", Refuse: true}}

@@ -135,7 +135,7 @@ func (d *demoRun) introduce(o demoOptions, c *config.Config) {
 	if o.input != "" {
 		what = fmt.Sprintf("%d lines of %s", d.total, o.input)
 	}
-	fmt.Fprintf(d.out, "%s,\nthrough an embedded Kafka at %s, from the topics %s.\n\n", what, d.kafka.Brokers[0], strings.Join(c.InputTopics(), ", "))
+	fmt.Fprintf(d.out, "%s,\nthrough an embedded Kafka at %s, from the topics %s.\n\n", what, d.kafka.Brokers[0], strings.Join(c.SourceTopics(), ", "))
 }
 
 // demoConfig is the configuration of `kinfold run` for the embedded broker.
@@ -208,7 +208,7 @@ func (d *demoRun) makeInputs(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	defer admin.Close()
-	for _, topic := range c.InputTopics() {
+	for _, topic := range c.SourceTopics() {
 		if _, err := admin.Create(ctx, kafka.TopicSpec{Name: topic, Partitions: demoPartitions, Replication: -1}); err != nil {
 			return err
 		}

@@ -98,6 +98,9 @@ func dryRunSummary(out io.Writer, r *processor.DryRunResult, dir string) error {
 	fmt.Fprintf(w, "lines read\t%d\tin %s\n", r.Lines, r.Elapsed.Round(time.Millisecond))
 	fmt.Fprintf(w, "unified events\t%d\tone for each distinct interaction\n", r.Interactions)
 	fmt.Fprintf(w, "duplicates\t%d\tdropped: the same interaction had been accepted before\n", r.Duplicates)
+	if r.Directives > 0 {
+		fmt.Fprintf(w, "directives\t%d\ttaken in\n", r.Directives)
+	}
 	fmt.Fprintf(w, "rejects\t%d\tsee rejects.jsonl\n", r.RejectCount())
 	for _, reason := range slices.Sorted(maps.Keys(r.Rejects)) {
 		fmt.Fprintf(w, "  %s\t%d\t\n", reason, r.Rejects[reason])

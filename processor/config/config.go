@@ -153,6 +153,12 @@ type Topics struct {
 	IdentityMap string `yaml:"identity_map"`
 	// Rejects parks the records that became no unified event. Default: rejects.
 	Rejects string `yaml:"rejects"`
+	// IdentityDirectives is read, not written: the directives that data stewards give to the identity rules. Empty: none are
+	// read. Default: identity-directives.
+	IdentityDirectives string `yaml:"identity_directives"`
+	// IdentityDirectivesFormat is json or avro (an IdentityDirective in a registry's framing or in single-object encoding).
+	// Default: json.
+	IdentityDirectivesFormat Format `yaml:"identity_directives_format"`
 
 	// Partitions is the number of partitions of the topics that we create. That of the keyed topic is the number of stores
 	// and the greatest number of processes that share the resolve stage; it cannot be changed later without a migration.
@@ -253,11 +259,20 @@ func (c *Config) IdentityChangelog() string { return c.App + identityChangelogSu
 // Group is the consumer group of a stage.
 func (c *Config) Group(s Stage) string { return c.App + "." + string(s) }
 
-// InputTopics lists the topics of all sources, in the order of the file.
-func (c *Config) InputTopics() []string {
+// SourceTopics lists the topics of all sources, in the order of the file.
+func (c *Config) SourceTopics() []string {
 	var topics []string
 	for _, s := range c.Sources {
 		topics = append(topics, s.Topics...)
+	}
+	return topics
+}
+
+// InputTopics lists what the ingest stage reads: the topics of the sources, and that of the directives.
+func (c *Config) InputTopics() []string {
+	topics := c.SourceTopics()
+	if c.Topics.IdentityDirectives != "" {
+		topics = append(topics, c.Topics.IdentityDirectives)
 	}
 	return topics
 }

@@ -305,6 +305,10 @@ func (c *Config) validateTopics(v *validator) {
 			take(t.path, t.name)
 		}
 	}
+	if name := c.Topics.IdentityDirectives; name != "" && v.topic("topics.identity_directives", name) {
+		take("topics.identity_directives", name)
+	}
+	v.oneOf("topics.identity_directives_format", string(c.Topics.IdentityDirectivesFormat), string(FormatAvro), string(FormatJSON))
 	if len(c.Sources) == 0 {
 		v.fault("sources", "at least one source with topics and a format", "is empty")
 	}

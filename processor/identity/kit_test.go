@@ -38,7 +38,7 @@ func defaults() Rules {
 // memory is a store. Its values are handed out in one buffer that the next call overwrites, so that code which keeps
 // them shows.
 type memory struct {
-	tables [16]map[string][]byte
+	tables [table.Count]map[string][]byte
 	buf    []byte
 	reads  int
 }

@@ -61,6 +61,8 @@ import (
 //	kind 2, rest = key of b    the slot of the pair, one row in each direction: link, replace, restore, separate
 //	  1 version | 1 kind of directive; 128 more where a is its first identifier | v issued_at | str directive_id
 //
+// and by str realm 0x1F directive_id | 1 kind = 3, what became of each (report.go).
+//
 // Suppressed, keyed by the HMAC of an erased identifier:
 //
 //	1 version | v issued_at of the erase | uv last version of the customer that it founded, 0 where it never did
@@ -75,6 +77,7 @@ const (
 
 	slotOwn  = 1
 	slotPair = 2
+	reported = 3
 
 	flagVerified = 1
 
@@ -259,7 +262,7 @@ func (r *reader) word(dict [][]byte) []byte {
 	return dict[i]
 }
 
-func appendStr[T string | []byte](b []byte, s T) []byte {
+func appendStr[T ~string | ~[]byte](b []byte, s T) []byte {
 	b = binary.AppendUvarint(b, uint64(len(s)))
 	return append(b, s...)
 }

@@ -130,6 +130,7 @@ const (
 
 // Version is rules_version: 16 hex digits over everything that decides who is who, the phone metadata included.
 // The order of a list and the way a default is written do not matter. The id_key takes part as a keyed digest.
+// erase_enabled takes none: it is a permission, and an operator has to be able to give it over an existing state.
 func (r *Rules) Version() string {
 	h := sha256.New()
 	key := hmac.New(sha256.New, []byte(r.IDKey))
@@ -147,7 +148,6 @@ func (r *Rules) Version() string {
 
 	fmt.Fprintf(h, "limits %d %d %t %d %d\n", r.AnchorsInAll, r.StoreCodesTied, r.DevicesJoinKnown, r.CustomerLimit, r.ComponentLimit)
 	fmt.Fprintf(h, "times %d %d %d\n", r.DuplicateWindow.Milliseconds(), r.ClockAhead.Milliseconds(), r.Earliest.UnixMilli())
-	fmt.Fprintf(h, "erase %t\n", r.EraseEnabled)
 	f := newFolder()
 	writeList(h, "values", r.Block.Values, f)
 	writeList(h, "email_names", r.Block.EmailNames, f)

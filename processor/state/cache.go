@@ -3,7 +3,7 @@ package state
 import "kinfold/processor/table"
 
 // cachedTables are those whose rows are read again and again: the rows of a busy customer. A row of seen is read once.
-var cachedTables = [tables]bool{table.Identifiers: true, table.Components: true}
+var cachedTables = [table.Count]bool{table.Identifiers: true, table.Components: true}
 
 const (
 	rowCacheShare = 2       // the row caches of a process together are that part of its block cache, beside it

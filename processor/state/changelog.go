@@ -116,10 +116,7 @@ func ParseRow(key, value []byte) (table.Row, error) {
 	return table.Row{Table: table.ID(key[0]), Key: key[1:], Value: value}, nil
 }
 
-// tables is one more than the greatest table number.
-const tables = int(table.Suppressed) + 1
-
-var logs = func() (l [tables]table.Log) {
+var logs = func() (l [table.Count]table.Log) {
 	for _, info := range table.All {
 		l[info.ID] = info.Log
 	}
@@ -127,7 +124,7 @@ var logs = func() (l [tables]table.Log) {
 }()
 
 func logOf(t table.ID) table.Log {
-	if int(t) >= tables {
+	if int(t) >= table.Count {
 		return table.LogNone
 	}
 	return logs[t]

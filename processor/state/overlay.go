@@ -23,7 +23,7 @@ type Overlay struct {
 	store   *Store
 	entries []entry          // in the order in which their keys were first put
 	index   map[string]int32 // key with the table's byte → entry
-	tables  [tables]order
+	tables  [table.Count]order
 	bytes   int
 	keys    strings.Builder // block that keys are cut from
 	values  []byte          // block that values are cut from
@@ -50,7 +50,7 @@ func (s *Store) NewOverlay() *Overlay {
 // Put adds rows; a later row of a key replaces an earlier one. Keys and values are copied.
 func (o *Overlay) Put(rows []table.Row) {
 	for _, r := range rows {
-		if r.Table == table.Meta || int(r.Table) >= tables {
+		if r.Table == table.Meta || int(r.Table) >= table.Count {
 			panic(fmt.Sprintf("state: put of a row of table %d: stages have no rows there", r.Table))
 		}
 		o.key = AppendRowKey(o.key[:0], r.Table, r.Key)

@@ -68,7 +68,7 @@ func (s *Store) NewRestorer(progress func(Progress)) (*Restorer, error) {
 // deletes. Rows of tables with different changelogs may come in any order. Keys and values are copied.
 func (r *Restorer) Put(rows []table.Row) error {
 	for _, row := range rows {
-		if row.Table == table.Meta || int(row.Table) >= tables {
+		if row.Table == table.Meta || int(row.Table) >= table.Count {
 			return fmt.Errorf("restore state directory %s: row of table %d: stages have no rows there", r.store.dir, row.Table)
 		}
 		if len(row.Key)+len(row.Value) >= maxRestoreBytes {

@@ -309,7 +309,7 @@ func (s *Store) commit(do string, p Position, expire []table.Range) error {
 
 // setRow writes one row into a batch without making a key of it first.
 func setRow(b *pebble.Batch, t table.ID, key, value []byte) error {
-	if t == table.Meta || int(t) >= tables {
+	if t == table.Meta || int(t) >= table.Count {
 		return fmt.Errorf("row of table %d: stages have no rows there", t)
 	}
 	if value == nil {

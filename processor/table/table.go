@@ -16,6 +16,9 @@ const (
 	Suppressed  ID = 8 // identity: HMAC of an erased identifier → until when it is ignored
 )
 
+// Count is one more than the greatest number of a table.
+const Count = int(Suppressed) + 1
+
 // Log says where the changes of a table are logged.
 type Log uint8
 
