@@ -23,6 +23,7 @@ type assigner struct {
 	window   *dedup.Window
 	metrics  *metrics
 	log      *slog.Logger
+	purged   map[int32]time.Time // when the files of a partition were last rewritten, see purge.go
 }
 
 // bring makes open what the session owns: it works from the difference of assignments, not from counting callbacks.
@@ -264,6 +265,7 @@ func (p *partition) close(log *slog.Logger) {
 	if p.store == nil {
 		return
 	}
+	p.stopPurge(log)
 	if err := p.store.Close(); err != nil {
 		log.Error("close the store", "partition", p.tp.Partition, "error", err)
 	}

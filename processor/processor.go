@@ -380,6 +380,7 @@ func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, regist
 			assigns: &assigner{
 				group: p.c.Group(config.StageResolve), topics: plan, stores: p.stores, admin: admin, window: core.seen, metrics: p.metrics, log: p.log,
 				identity: state.Identity{App: p.c.App, Topic: plan.keyed, TopicID: plan.keyedID, PartitionCount: int32(plan.keyedPartitions), RulesVersion: core.rulesVersion},
+				purged:   map[int32]time.Time{},
 			},
 		}
 		workers = append(workers, make(config.StageResolve, []string{plan.keyed}, st))

@@ -35,6 +35,7 @@ type partition struct {
 	recent   *dedup.Recent
 	expired  string // end of the last range of seen rows that was deleted
 	syncedAt time.Time
+	purge    *purge // under way, or nil
 	label    string
 }
 
@@ -57,7 +58,10 @@ type resolveStage struct {
 }
 
 func (s *resolveStage) assign(ctx context.Context, session *kafka.Session) error {
-	return s.assigns.bring(ctx, session, s.open)
+	if err := s.assigns.bring(ctx, session, s.open); err != nil {
+		return err
+	}
+	return s.assigns.purgeErased(ctx, session, s.open)
 }
 
 func (s *resolveStage) prepare(context.Context, []*kafka.Record) error { return nil }

@@ -100,6 +100,7 @@ func (r *rig) config() *config.Config {
 	c.Topics.IdentityChanges = r.app + "-changes"
 	c.Topics.IdentityMap = r.app + "-map"
 	c.Topics.Rejects = r.app + "-rejects"
+	c.Topics.IdentityDirectives = r.app + "-directives"
 	c.Commit.Interval = 20 * time.Millisecond
 	c.HTTP.Listen = "127.0.0.1:0"
 	c.CacheBytes = 8 << 20
@@ -181,13 +182,25 @@ func (q *process) isReady() {
 // feed writes values to the input topic, each under a key of its own.
 func (r *rig) feed(values ...string) {
 	r.t.Helper()
+	r.feedTo(r.input, values...)
+}
+
+// direct writes directives to their topic, which a process must have created, and waits until both stages have taken them in.
+func (r *rig) direct(values ...string) {
+	r.t.Helper()
+	r.feedTo(r.config().Topics.IdentityDirectives, values...)
+	r.drained()
+}
+
+func (r *rig) feedTo(topic string, values ...string) {
+	r.t.Helper()
 	p, err := kafka.NewProducer(r.kafka)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer p.Close()
 	for i, v := range values {
-		p.Produce(r.context(), &kafka.Record{Topic: r.input, Partition: kafka.Unassigned, Key: fmt.Appendf(nil, "%d", i), Value: []byte(v)})
+		p.Produce(r.context(), &kafka.Record{Topic: topic, Partition: kafka.Unassigned, Key: fmt.Appendf(nil, "%d", i), Value: []byte(v)})
 	}
 	if err := p.Flush(r.context()); err != nil {
 		r.t.Fatal(err)
@@ -200,7 +213,7 @@ func (r *rig) drained() {
 	ctx := r.context()
 	c := r.config()
 	for ctx.Err() == nil {
-		in, err := r.admin.Drained(ctx, c.Group(config.StageIngest), r.input)
+		in, err := r.admin.Drained(ctx, c.Group(config.StageIngest), c.InputTopics()...)
 		if err == nil && in {
 			if keyed, err := r.admin.Drained(ctx, c.Group(config.StageResolve), c.KeyedTopic()); err == nil && keyed {
 				return

@@ -59,6 +59,7 @@ type Session struct {
 	assignments uint64
 	lag         map[TopicPartition]int64 // records behind the last polled one, as of its fetch
 	changed     bool                     // assignment changed since the last Assigned
+	woken       bool                     // see Wake; guarded by mu
 	rebalancing bool                     // revoked, not yet assigned
 	wantCommit  bool                     // a rebalance waits for this transaction to end
 	lost        bool
@@ -204,15 +205,16 @@ func (s *Session) Owns(tp TopicPartition, assignment uint64) bool {
 	return s.assigned[tp] == assignment
 }
 
-// Poll waits for records until ctx ends or the assignment changes; then it returns nothing. A nil error with no records
+// Poll waits for records until ctx ends, the assignment changes or Wake is called; then it returns nothing. A nil error with no records
 // is no news. An error of the class ErrOffsetGone names a partition whose next record no longer exists.
 func (s *Session) Poll(ctx context.Context, maxRecords int, each func(*Record)) (n int, err error) {
 	pollCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.mu.Lock()
-	if s.changed {
+	if s.changed || s.woken {
 		cancel()
 	}
+	s.woken = false
 	s.cancelPoll = cancel
 	s.mu.Unlock()
 	defer func() {
@@ -250,6 +252,17 @@ func (s *Session) Poll(ctx context.Context, maxRecords int, each func(*Record)) 
 		s.mu.Unlock()
 	})
 	return n, nil
+}
+
+// Wake has the Poll under way, or else the next one, return without waiting. It may be called from any goroutine.
+func (s *Session) Wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.woken = true
+	if s.cancelPoll != nil {
+		s.woken = false
+		s.cancelPoll()
+	}
 }
 
 // OffsetGoneError says that the next record of a partition no longer exists: retention passed us, or the topic was made anew.

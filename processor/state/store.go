@@ -23,6 +23,8 @@ type Store struct {
 	batch  *pebble.Batch
 	dirty  bool // something was written since the last Sync
 
+	erasures uint64 // see Erasures
+
 	// The iterators of point reads and of scans see the store as it was when they were made. They live until the next
 	// write or Reset, so a transaction makes each of them once.
 	points, scans *pebble.Iterator
@@ -101,6 +103,9 @@ func (s *Store) load(rungs []rung) error {
 		e.Dir, e.Do = s.dir, "open"
 		return e
 	}
+	if err := s.loadErasures(); err != nil {
+		return err
+	}
 	err = climb(s.db, rungs, format, func(b *pebble.Batch, version uint16) error {
 		return b.Set(positionKey, appendPosition(nil, version, s.pos), nil)
 	})
@@ -145,11 +150,11 @@ func (s *Store) Position() Position { return s.pos }
 
 // Empty reports whether the store has no rows besides its own meta rows: it may be restored in full.
 func (s *Store) Empty() (bool, error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{UpperBound: []byte{byte(table.Meta)}})
+	it, err := s.db.NewIter(nil)
 	if err != nil {
 		return false, wrap(s.dir, "read", err)
 	}
-	empty := !it.First()
+	empty := !it.First() || it.Key()[0] == byte(table.Meta) && !it.SeekGE([]byte{byte(table.Meta) + 1})
 	return empty, wrap(s.dir, "read", errors.Join(it.Error(), it.Close()))
 }
 
@@ -249,6 +254,11 @@ func (s *Store) Apply(o *Overlay, p Position, expire []table.Range) error {
 	if err := o.write(s.batch); err != nil {
 		return wrap(s.dir, "apply", err)
 	}
+	if len(o.tables[table.Suppressed].sorted) > 0 {
+		if err := s.countErasure(); err != nil {
+			return wrap(s.dir, "apply", err)
+		}
+	}
 	if err := s.commit("apply", p, expire); err != nil {
 		return err
 	}
@@ -263,8 +273,15 @@ func (s *Store) Apply(o *Overlay, p Position, expire []table.Range) error {
 func (s *Store) ApplyLogged(rows []table.Row, p Position) error {
 	s.rows.clear()
 	s.batch.Reset()
+	erases := false
 	for _, r := range rows {
 		if err := setRow(s.batch, r.Table, r.Key, r.Value); err != nil {
+			return wrap(s.dir, "apply changelog", err)
+		}
+		erases = erases || r.Table == table.Suppressed
+	}
+	if erases {
+		if err := s.countErasure(); err != nil {
 			return wrap(s.dir, "apply changelog", err)
 		}
 	}
