@@ -75,8 +75,8 @@ func wholeNumber(s string) (string, bool) {
 // decimalText writes a number of the grammar of JSON out exactly: no exponent, no zeros behind the last digit after
 // the point, no point if there is nothing behind it, no minus before zero. False: more than MaxNumberDigits digits.
 func decimalText(literal string) (string, bool) {
-	if plainInteger(literal) {
-		return literal, len(literal) <= MaxNumberDigits
+	if len(literal) <= MaxNumberDigits && plainNumber(literal) {
+		return literal, true
 	}
 	s, negative := strings.CutPrefix(literal, "-")
 	exponent := 0
@@ -117,8 +117,18 @@ func decimalText(literal string) (string, bool) {
 	return b.String(), true
 }
 
-// plainInteger reports digits and nothing else, which are their own text.
-func plainInteger(s string) bool { return digitsLen(s) == len(s) }
+// DecimalText is the text of a JSON number (identity.md section 7): see decimalText.
+func DecimalText(literal string) (string, bool) { return decimalText(literal) }
+
+// plainNumber reports a number that is its own text: without exponent, without zeros at the end of the fraction, not minus zero.
+func plainNumber(s string) bool {
+	s, negative := strings.CutPrefix(s, "-")
+	n := digitsLen(s)
+	if n == len(s) {
+		return !negative || s != "0"
+	}
+	return s[n] == '.' && n > 0 && digitsLen(s[n+1:]) == len(s)-n-1 && s[len(s)-1] != '0'
+}
 
 // boundedInt reads an exponent. Beyond a billion it only matters that it is large.
 func boundedInt(s string) int {
@@ -145,14 +155,19 @@ func unscaled(text string) ([]byte, bool) {
 	if err != nil {
 		return nil, false
 	}
-	b := make([]byte, 0, 8)
+	return appendTwos(make([]byte, 0, 8), v), true
+}
+
+// appendTwos appends the two's complement of v, big-endian, as short as can be.
+func appendTwos(b []byte, v int64) []byte {
+	start := len(b)
 	for shift := 56; shift >= 0; shift -= 8 {
 		c := byte(v >> shift)
 		// A byte of the sign alone says nothing if the next one begins with the same bit.
-		if len(b) == 0 && shift > 0 && c == byte(v>>63) && byte(v>>(shift-8))>>7 == byte(v>>63)>>7 {
+		if len(b) == start && shift > 0 && c == byte(v>>63) && byte(v>>(shift-8))>>7 == byte(v>>63)>>7 {
 			continue
 		}
 		b = append(b, c)
 	}
-	return b, true
+	return b
 }

@@ -51,6 +51,83 @@ func settle(entries []entry) []entry {
 	return kept
 }
 
+// Entry is one entry of traits or properties.
+type Entry struct{ Name, Value string }
+
+// Order is the order of an interaction. Empty texts and amounts that are not set become null, but for the number and each SKU.
+type Order struct {
+	Number, Currency string
+	Total            Amount
+	Lines            []OrderLine
+}
+
+// OrderLine is one line of an Order.
+type OrderLine struct {
+	SKU, Description    string
+	Quantity, UnitPrice Amount
+}
+
+// Amount is a decimal amount of the contract: a whole number of ten-thousandths, of 18 digits at most.
+type Amount struct {
+	Unscaled int64
+	Set      bool
+}
+
+// AppendPayload appends the payload of an interaction: order (nil: none), traits and properties. The entries must be sorted by
+// name, each name once, so that equal interactions have equal bytes.
+func AppendPayload(b []byte, order *Order, traits, properties []Entry) []byte {
+	b = appendOrder(b, order)
+	b = appendEntries(b, traits)
+	return appendEntries(b, properties)
+}
+
+func appendOrder(b []byte, o *Order) []byte {
+	if o == nil {
+		return append(b, 0)
+	}
+	b = appendText(append(b, 2), o.Number)
+	b = appendOptional(b, o.Currency)
+	b = appendAmount(b, o.Total)
+	if len(o.Lines) > 0 {
+		b = appendLong(b, int64(len(o.Lines)))
+		for i := range o.Lines {
+			l := &o.Lines[i]
+			b = appendText(b, l.SKU)
+			b = appendOptional(b, l.Description)
+			b = appendAmount(b, l.Quantity)
+			b = appendAmount(b, l.UnitPrice)
+		}
+	}
+	return append(b, 0)
+}
+
+// appendOptional writes a union of null and a text that is not empty.
+func appendOptional(b []byte, s string) []byte {
+	if s == "" {
+		return append(b, 0)
+	}
+	return appendText(append(b, 2), s)
+}
+
+func appendAmount(b []byte, a Amount) []byte {
+	if !a.Set {
+		return append(b, 0)
+	}
+	var digits [8]byte
+	return appendText(append(b, 2), appendTwos(digits[:0], a.Unscaled))
+}
+
+func appendEntries(b []byte, entries []Entry) []byte {
+	if len(entries) > 0 {
+		b = appendLong(b, int64(len(entries)))
+		for _, e := range entries {
+			b = appendText(b, e.Name)
+			b = appendText(b, e.Value)
+		}
+	}
+	return append(b, 0)
+}
+
 func appendMap(b []byte, entries []entry) []byte {
 	if len(entries) > 0 {
 		b = appendLong(b, int64(len(entries)))
