@@ -23,7 +23,7 @@ var only = []struct {
 	{"github.com/twmb/franz-go/pkg/sr", []string{"schemas"}, "ask schemas.Registry"},
 	{"github.com/twmb/franz-go/", []string{"processor/kafka", "processor/kafka/embedded", "schemas"}, "use the types of processor/kafka"},
 	{"github.com/linkedin/goavro/v2", []string{"schemas"}, "use the codecs of schemas"},
-	{"github.com/goccy/go-yaml", []string{"processor/config", "processor/normalize", "deploy"}, "take a config.Config"},
+	{"github.com/goccy/go-yaml", []string{"processor/config", "processor/normalize", "processor/source/mapping", "deploy"}, "take a config.Config"},
 	{"kinfold/processor/kafka", []string{"processor", "processor/kafka", "processor/kafka/embedded", "cmd/kinfold"}, "stages return effects; processor does them"},
 	{"kinfold/processor/state", []string{"processor", "processor/state"}, "stages read a table.View; processor opens stores"},
 }
@@ -32,7 +32,7 @@ var only = []struct {
 var words = []string{"processor/interaction", "processor/table"}
 
 // pure are the packages without clock, chance, effect or goroutine: their answers depend on their arguments alone.
-var pure = []string{"processor/interaction", "processor/table", "processor/source", "processor/normalize", "processor/dedup", "processor/identity"}
+var pure = []string{"processor/interaction", "processor/table", "processor/source", "processor/source/mapping", "processor/normalize", "processor/dedup", "processor/identity"}
 
 // starters are the packages that may start goroutines.
 var starters = []string{"processor", "processor/kafka", "processor/kafka/embedded", "cmd/kinfold", "deploy/bench"}
