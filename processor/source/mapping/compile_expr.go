@@ -389,7 +389,7 @@ func (c *compiler) test(m member, place string, from where) (_ test, ok bool) {
 		}
 	default:
 		t.texts = c.texts(v, place)
-		c.inputExists(v, t)
+		c.inputExists(v, place, t)
 		if t.kind = testOneOf; len(t.texts) == 1 {
 			t.kind, t.text = testEquals, t.texts[0]
 		}
@@ -403,13 +403,13 @@ func (c *compiler) test(m member, place string, from where) (_ test, ok bool) {
 }
 
 // inputExists reports a test of @input for a name that no input has.
-func (c *compiler) inputExists(v *value, t test) {
+func (c *compiler) inputExists(v *value, place string, t test) {
 	if t.path.src != "@input" || v.file != c.inputsFile {
 		return
 	}
 	for _, name := range t.texts {
 		if !c.inputNames[name] {
-			c.add(v, "", "no input has the name %s", name)
+			c.add(v, place, "no input has the name %s", name)
 		}
 	}
 }
