@@ -340,7 +340,9 @@ func orEmpty(s *string) string {
 	return *s
 }
 
-func instant(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+func instant(ms int64) string {
+	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+}
 
 // facts are those of a payload, as texts that compare.
 type facts struct {
