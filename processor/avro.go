@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/source"
+	"kinfold/processor/source/mapping"
 	"kinfold/schemas"
 )
 
@@ -23,6 +25,11 @@ func (a *avroFormat) decode(value []byte, _ int64, dst *interaction.Interaction)
 
 func (a *avroFormat) directive(value []byte, dst *interaction.Directive) *interaction.Reject {
 	return schemas.DecodeFramedDirective(value, a.registry, dst)
+}
+
+// tree decodes a record of any writer schema for a mapping.
+func (a *avroFormat) tree(value []byte, _ []mapping.Header, to *source.Tree) (source.Node, *interaction.Reject) {
+	return 0, &interaction.Reject{Reason: interaction.ReasonUnsupportedType, Detail: "Avro for mappings"}
 }
 
 // learn makes sure that the schema of a value is known, or known to be unknown. With a ctx that is over it does not wait.

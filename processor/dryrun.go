@@ -91,7 +91,7 @@ func newDryRun(rules *normalize.Rules, dir string) (*dryRun, error) {
 	if d.recent, err = d.resolve.seen.NewRecent(d.view, 0, dedup.DefaultRecentBytes); err != nil {
 		return nil, err
 	}
-	d.ingest = newIngestStep(rules, nil, nil)
+	d.ingest = newIngestStep(rules, nil)
 	if d.out, err = openJSONOutputs(dir); err != nil {
 		return nil, err
 	}

@@ -5,9 +5,11 @@ import (
 	"kinfold/processor/interaction"
 	"kinfold/processor/normalize"
 	"kinfold/processor/source"
+	"kinfold/processor/source/mapping"
 )
 
-// decoders is the closed list of formats. A source names its format, it is never guessed. Avro needs the writers' schemas.
+// decoders is the closed list of formats of native interactions. A source names its format, it is never guessed. Avro needs the
+// writers' schemas.
 func decoders(avro source.Decode) map[config.Format]source.Decode {
 	return map[config.Format]source.Decode{
 		config.FormatJSON: source.DecodeJSON,
@@ -15,31 +17,60 @@ func decoders(avro source.Decode) map[config.Format]source.Decode {
 	}
 }
 
-// decodeDirective reads the value of a record of the topic of directives.
-type decodeDirective func(value []byte, dst *interaction.Directive) *interaction.Reject
+// input is how the records of one topic are read: decode, directive or mapping is set.
+type input struct {
+	decode    source.Decode // one native interaction a record
+	directive func(value []byte, dst *interaction.Directive) *interaction.Reject
+	mapping   *mapping.Mapping // what it makes of a record
+	// tree decodes the value for the mapping, which reads the bytes itself where it is nil.
+	tree       func(value []byte, headers []mapping.Header, to *source.Tree) (source.Node, *interaction.Reject)
+	allowErase bool // the source may order an erase
+}
 
-// ingestStep is the step of stage 1: the value of a record in, a keyed interaction or directive or a reject out. It keeps no
+// taken is what became of a record, or of one of its elements: keyed, reject or ignored is set. It is valid until the next.
+type taken struct {
+	keyed   *interaction.Keyed
+	reject  *interaction.Reject
+	ignored string
+	element int // from 0; mapping.WholeRecord where the record has none
+}
+
+// ingestStep is the step of stage 1: a record in, keyed interactions and directives, rejects and what is ignored out. It keeps no
 // state.
 type ingestStep struct {
-	byTopic    map[string]source.Decode
-	directives map[string]decodeDirective // by topic
+	inputs     map[string]*input // by topic
 	normalizer *normalize.Normalizer
 
-	raw interaction.Interaction // decoded, reused
+	raw    interaction.Interaction // decoded, reused
+	mapped mapping.Result          // reused
+	keyed  interaction.Keyed       // reused
 }
 
-func newIngestStep(r *normalize.Rules, byTopic map[string]source.Decode, directives map[string]decodeDirective) *ingestStep {
-	return &ingestStep{byTopic: byTopic, directives: directives, normalizer: normalize.New(r)}
+func newIngestStep(r *normalize.Rules, inputs map[string]*input) *ingestStep {
+	return &ingestStep{inputs: inputs, normalizer: normalize.New(r)}
 }
 
-// step decodes and normalises a record of one of the input topics. Out refers to value until the next step.
-func (s *ingestStep) step(value []byte, recordTime int64, origin interaction.Origin, out *interaction.Keyed) *interaction.Reject {
-	if decode, ok := s.directives[origin.Topic]; ok {
-		return s.direct(decode, value, recordTime, origin, out)
+// step takes a record of one of the input topics in, and tells each what became of it: once, or once for each of its elements, in
+// their order.
+func (s *ingestStep) step(rec *mapping.Record, origin interaction.Origin, each func(*taken)) {
+	in := s.inputs[rec.Topic]
+	if in.mapping != nil {
+		s.mapRecord(in, rec, origin, each)
+		return
 	}
-	return s.take(s.byTopic[origin.Topic], value, recordTime, origin, out)
+	t := taken{keyed: &s.keyed, element: mapping.WholeRecord}
+	if in.directive != nil {
+		t.reject = s.direct(in, rec, origin)
+	} else {
+		t.reject = s.take(in.decode, rec.Value, rec.Timestamp, origin, &s.keyed)
+	}
+	if t.reject != nil {
+		t.keyed = nil
+	}
+	each(&t)
 }
 
+// take decodes and normalises a native interaction.
 func (s *ingestStep) take(decode source.Decode, value []byte, recordTime int64, origin interaction.Origin, out *interaction.Keyed) *interaction.Reject {
 	if value == nil {
 		return noValue()
@@ -50,17 +81,63 @@ func (s *ingestStep) take(decode source.Decode, value []byte, recordTime int64, 
 	return s.normalizer.Interaction(&s.raw, recordTime, origin, out)
 }
 
-func (s *ingestStep) direct(decode decodeDirective, value []byte, recordTime int64, origin interaction.Origin, out *interaction.Keyed) *interaction.Reject {
-	if value == nil {
+func (s *ingestStep) direct(in *input, rec *mapping.Record, origin interaction.Origin) *interaction.Reject {
+	if rec.Value == nil {
 		return noValue()
 	}
 	var d interaction.Directive
-	if r := decode(value, &d); r != nil {
+	if r := in.directive(rec.Value, &d); r != nil {
 		return r
 	}
-	return s.normalizer.Directive(&d, recordTime, origin, out)
+	return s.normalizer.Directive(&d, rec.Timestamp, origin, &s.keyed)
 }
 
 func noValue() *interaction.Reject {
 	return &interaction.Reject{Reason: interaction.ReasonUnparsable, Detail: "the record has no value (a tombstone)"}
+}
+
+func (s *ingestStep) mapRecord(in *input, rec *mapping.Record, origin interaction.Origin, each func(*taken)) {
+	if in.tree == nil || rec.Value == nil {
+		in.mapping.Apply(rec, &s.mapped)
+	} else {
+		root, reject := in.tree(rec.Value, rec.Headers, s.mapped.Tree())
+		if reject != nil {
+			each(&taken{reject: reject, element: mapping.WholeRecord})
+			return
+		}
+		in.mapping.ApplyTree(rec, root, &s.mapped)
+	}
+	for i := range s.mapped.Items {
+		item := &s.mapped.Items[i]
+		t := taken{element: item.Index}
+		switch item.Kind {
+		case mapping.Interaction:
+			t.reject = s.normalizer.Interaction(&item.Interaction, rec.Timestamp, origin, &s.keyed)
+		case mapping.Directive:
+			t.reject = s.directMapped(in, item, rec.Timestamp, origin)
+		case mapping.Reject:
+			t.reject = item.Reject
+		case mapping.Ignore:
+			t.ignored = item.Ignore
+		}
+		if t.reject == nil && t.ignored == "" {
+			t.keyed = &s.keyed
+		}
+		each(&t)
+	}
+}
+
+// directMapped takes in a directive that a source orders: its realm is that of its StoreCode.
+func (s *ingestStep) directMapped(in *input, item *mapping.Item, recordTime int64, origin interaction.Origin) *interaction.Reject {
+	d := *item.Directive
+	if d.Kind == interaction.DirectiveErase && !in.allowErase {
+		return &interaction.Reject{Reason: interaction.ReasonEraseNotEnabled,
+			Detail: "the source orders an erase, and its allow_erase is false: confirm it by a directive of your own, or set it and send the record again"}
+	}
+	realm, ok := s.normalizer.Realm(item.StoreCode)
+	if !ok {
+		return &interaction.Reject{Reason: interaction.ReasonBadDirective, Detail: "the store_code of the record is none"}
+	}
+	d.Realm = realm
+	return s.normalizer.Directive(&d, recordTime, origin, &s.keyed)
 }

@@ -8,6 +8,7 @@ import (
 	"kinfold/processor/interaction"
 	"kinfold/processor/kafka"
 	"kinfold/processor/source"
+	"kinfold/processor/source/mapping"
 	"kinfold/schemas"
 )
 
@@ -22,8 +23,9 @@ type ingestStage struct {
 	metrics *metrics
 	tally   *tally
 	arena   arena
-	keyed   interaction.Keyed // reused
-	realms  map[string]int32  // partition by realm
+	record  mapping.Record   // reused
+	parked  []parked         // of the record at hand, one for each reason
+	realms  map[string]int32 // partition by realm
 }
 
 func (s *ingestStage) assign(_ context.Context, session *kafka.Session) error {
@@ -46,32 +48,70 @@ func (s *ingestStage) prepare(ctx context.Context, batch []*kafka.Record) error 
 
 func (s *ingestStage) step(ctx context.Context, session *kafka.Session, r *kafka.Record) error {
 	s.tally.in[r.Topic]++
+	in := s.core.inputs[r.Topic]
+	s.record = mapping.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli(), Headers: s.record.Headers[:0]}
+	if in.mapping != nil {
+		for _, h := range r.Headers {
+			s.record.Headers = append(s.record.Headers, mapping.Header{Name: h.Key, Value: h.Value})
+		}
+	}
+	s.parked = s.parked[:0]
 	origin := interaction.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
-	if reject := s.core.step(r.Value, r.Timestamp.UnixMilli(), origin, &s.keyed); reject != nil {
-		s.park(ctx, session, r, reject)
-		return nil
+	s.core.step(&s.record, origin, func(t *taken) { s.take(ctx, session, r, in, t) })
+	for i := range s.parked {
+		session.Produce(ctx, s.parked[i].record(&s.arena, s.topics.rejects, r))
+		s.tally.reject(s.parked[i].reject.Reason, s.topics.rejects)
 	}
-	out := s.arena.record(s.topics.keyed)
-	out.Key = s.core.normalizer.RecordKey(&s.keyed)
-	out.Value = s.arena.bytes(len(r.Value)+keyedOverhead, func(b []byte) []byte {
-		return schemas.AppendKeyed(s.framing.Append(b, schemas.KindKeyed), &s.keyed)
-	})
-	out.Headers = forwarded(r.Headers, s.forward)
-	out.Partition = s.partition(s.keyed.Realm)
-	if reject := s.topics.tooLarge(out); reject != nil {
-		s.park(ctx, session, r, reject)
-		return nil
-	}
-	session.Produce(ctx, out)
-	s.tally.out[out.Topic]++
-	s.tally.verdicts[verdictEvent]++
 	return nil
 }
 
-func (s *ingestStage) park(ctx context.Context, session *kafka.Session, r *kafka.Record, reject *interaction.Reject) {
-	session.Produce(ctx, rejectRecord(&s.arena, s.topics.rejects, r, ingestName, reject))
-	s.tally.reject(reject.Reason, s.topics.rejects)
+// take does what became of a record, or of one of its elements. Rejects wait until all of the record is known.
+func (s *ingestStage) take(ctx context.Context, session *kafka.Session, r *kafka.Record, in *input, t *taken) {
+	switch {
+	case t.ignored != "":
+		s.tally.verdicts[verdictIgnored]++
+		s.tally.ignored[[2]string{in.mapping.Source(), t.ignored}]++
+		return
+	case t.reject != nil:
+		s.park(in, t)
+		return
+	}
+	out := s.arena.record(s.topics.keyed)
+	out.Key = s.core.normalizer.RecordKey(t.keyed)
+	out.Value = s.arena.bytes(len(r.Value)+keyedOverhead, func(b []byte) []byte {
+		return schemas.AppendKeyed(s.framing.Append(b, schemas.KindKeyed), t.keyed)
+	})
+	out.Headers = forwarded(r.Headers, s.forward)
+	out.Partition = s.partition(t.keyed.Realm)
+	if reject := s.topics.tooLarge(out); reject != nil {
+		t.reject = reject
+		s.park(in, t)
+		return
+	}
+	session.Produce(ctx, out)
+	s.tally.out[out.Topic]++
+	if t.keyed.Directive != nil {
+		s.tally.verdicts[verdictDirective]++
+	} else {
+		s.tally.verdicts[verdictEvent]++
+	}
+}
+
+// park keeps a reject until the record is done. A record is parked once for each reason, however many of its elements have it:
+// each copy is the whole record.
+func (s *ingestStage) park(in *input, t *taken) {
 	s.tally.verdicts[verdictReject]++
+	if in.mapping != nil {
+		s.tally.mapped[[2]string{in.mapping.Source(), string(t.reject.Reason)}]++
+	}
+	for i := range s.parked {
+		if p := &s.parked[i]; p.reject.Reason == t.reject.Reason {
+			p.add(t)
+			return
+		}
+	}
+	s.parked = append(s.parked, parked{})
+	s.parked[len(s.parked)-1].add(t)
 }
 
 func (s *ingestStage) partition(realm string) int32 {
@@ -120,21 +160,24 @@ func newIngestStage(c *config.Config, avro *avroFormat, framing schemas.Framing,
 		forward: c.ForwardHeaders, metrics: m, tally: newTally(ingestName), realms: map[string]int32{},
 	}
 	formats := decoders(avro.decode)
-	byTopic := map[string]source.Decode{}
-	for _, src := range c.Sources {
+	inputs := map[string]*input{}
+	for i := range c.Sources {
+		src := &c.Sources[i]
+		isAvro := src.Format == config.FormatAvro
+		in := &input{decode: formats[src.Format], mapping: src.Compiled(), allowErase: src.AllowErase}
+		if in.mapping != nil && isAvro {
+			in.tree = avro.tree
+		}
 		for _, t := range src.Topics {
-			byTopic[t] = formats[src.Format]
-			s.isAvro[t] = src.Format == config.FormatAvro
+			inputs[t], s.isAvro[t] = in, isAvro
 		}
 	}
-	directives := map[string]decodeDirective{}
 	if t := c.Topics.IdentityDirectives; t != "" {
-		s.isAvro[t] = c.Topics.IdentityDirectivesFormat == config.FormatAvro
-		directives[t] = source.DecodeDirective
-		if s.isAvro[t] {
-			directives[t] = avro.directive
+		inputs[t] = &input{directive: source.DecodeDirective}
+		if s.isAvro[t] = c.Topics.IdentityDirectivesFormat == config.FormatAvro; s.isAvro[t] {
+			inputs[t].directive = avro.directive
 		}
 	}
-	s.core = newIngestStep(&c.Identity, byTopic, directives)
+	s.core = newIngestStep(&c.Identity, inputs)
 	return s
 }

@@ -24,6 +24,8 @@ type metrics struct {
 	rejects       *prometheus.CounterVec // stage, reason
 	duplicates    prometheus.Counter
 	directives    *prometheus.CounterVec // kind, effect
+	ignored       *prometheus.CounterVec // source, reason
+	elements      *prometheus.CounterVec // source, reason
 	identifiers   *prometheus.CounterVec // outcome
 	blocked       *prometheus.CounterVec // rule
 	empty         prometheus.Counter
@@ -58,10 +60,12 @@ func newMetrics(version string) *metrics {
 	}
 	m.recordsIn = counter("records_in_total", "Records read, by committed transactions.", "stage", "topic")
 	m.recordsOut = counter("records_out_total", "Records written to the public and the keyed topics, by committed transactions.", "topic")
-	m.outcomes = counter("outcomes_total", "What became of the records: event, duplicate, reject or directive.", "stage", "outcome")
+	m.outcomes = counter("outcomes_total", "What became of the records: event, duplicate, reject, directive or ignored; those of a mapping by element.", "stage", "outcome")
 	m.rejects = counter("rejects_total", "Records parked in the rejects topic.", "stage", "reason")
 	m.duplicates = single("duplicates_total", "Interactions that had been accepted before within the window.")
 	m.directives = counter("directives_total", "Directives taken in, by what they did: effective, superseded, ignored or dry_run.", "kind", "effect")
+	m.ignored = counter("ignored_total", "Records and elements for which a mapping has no use.", "source", "reason")
+	m.elements = counter("mapped_rejects_total", "Records and elements that a mapping or what follows it rejected; elements of one record and reason are parked together.", "source", "reason")
 	m.identifiers = counter("identifiers_total", "Identifiers of unified events.", "outcome")
 	m.blocked = counter("blocked_total", "Identifiers that a rule of the block list kept out.", "rule")
 	m.empty = single("identifiers_empty_total", "Identifiers of which nothing was left after trimming; they have no row in the event.")

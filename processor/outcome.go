@@ -14,11 +14,12 @@ const (
 	verdictDuplicate                // seen before: its evidence counts, no event follows
 	verdictReject                   // parked: nothing of it counts
 	verdictDirective                // a directive was taken in
+	verdictIgnored                  // a mapping has no use for it
 	verdicts                        // how many there are
 )
 
 func (v verdict) String() string {
-	return [verdicts]string{"event", "duplicate", "reject", "directive"}[v]
+	return [verdicts]string{"event", "duplicate", "reject", "directive", "ignored"}[v]
 }
 
 // directive is what became of a directive.

@@ -38,6 +38,49 @@ func rejectRecord(a *arena, topic string, r *kafka.Record, stage string, reject 
 	return out
 }
 
+// parked is a reject of stage 1, of a record or of those of its elements that have one reason.
+type parked struct {
+	reject   interaction.Reject // of the first
+	elements []int              // their places, from 0; none: the record as a whole
+	more     int                // elements beyond maxElements
+}
+
+// maxElements is how many elements of a record the header reject.elements names.
+const maxElements = 100
+
+func (p *parked) add(t *taken) {
+	if p.reject.Reason == "" {
+		p.reject = *t.reject
+	}
+	switch {
+	case t.element < 0:
+	case len(p.elements) < maxElements:
+		p.elements = append(p.elements, t.element)
+	default:
+		p.more++
+	}
+}
+
+// record parks the record. Its elements without this reject went their way: when it is sent again, those are duplicates.
+func (p *parked) record(a *arena, topic string, r *kafka.Record) *kafka.Record {
+	out := rejectRecord(a, topic, r, ingestName, &p.reject)
+	if len(p.elements) == 0 {
+		return out
+	}
+	var list []byte
+	for i, e := range p.elements {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = strconv.AppendInt(list, int64(e), 10)
+	}
+	if p.more > 0 {
+		list = fmt.Appendf(list, " and %d more", p.more)
+	}
+	out.Headers = append(out.Headers, kafka.Header{Key: "reject.elements", Value: list})
+	return out
+}
+
 // addOrigin tells of a keyed record where its interaction was read.
 func addOrigin(r *kafka.Record, o interaction.Origin) {
 	r.Headers = append(r.Headers,

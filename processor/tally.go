@@ -13,6 +13,8 @@ type tally struct {
 	in, out     map[string]int    // records by topic
 	verdicts    [verdicts]int     // records by verdict
 	directives  map[[2]string]int // by kind and effect
+	ignored     map[[2]string]int // elements by source and reason
+	mapped      map[[2]string]int // elements that were rejected, by source and reason
 	rejects     map[interaction.Reason]int
 	identifiers [interaction.OutcomeInvalid + 1]int // of unified events
 	graph       identity.Tallies
@@ -20,7 +22,7 @@ type tally struct {
 }
 
 func newTally(stage string) *tally {
-	return &tally{stage: stage, in: map[string]int{}, out: map[string]int{}, rejects: map[interaction.Reason]int{}, directives: map[[2]string]int{}}
+	return &tally{stage: stage, in: map[string]int{}, out: map[string]int{}, rejects: map[interaction.Reason]int{}, directives: map[[2]string]int{}, ignored: map[[2]string]int{}, mapped: map[[2]string]int{}}
 }
 
 func (t *tally) reject(reason interaction.Reason, topic string) {
@@ -33,13 +35,16 @@ func (t *tally) reset() {
 	clear(t.out)
 	clear(t.rejects)
 	clear(t.directives)
-	*t = tally{stage: t.stage, in: t.in, out: t.out, rejects: t.rejects, directives: t.directives}
+	clear(t.ignored)
+	clear(t.mapped)
+	*t = tally{stage: t.stage, in: t.in, out: t.out, rejects: t.rejects, directives: t.directives, ignored: t.ignored, mapped: t.mapped}
 }
 
 // Totals are the committed figures of this process since it started.
 type Totals struct {
-	Accepted  int64 // input records that became keyed interactions
-	Parked    int64 // input records that were rejected before that
+	Accepted  int64 // interactions of the inputs that were keyed; a record may hold several
+	Parked    int64 // rejects before that
+	Ignored   int64 // records, or elements of them, for which a mapping has no use
 	Events    int64 // unified events
 	Duplicate int64
 	Directive int64 // directives taken in
@@ -73,6 +78,12 @@ func (m *metrics) commit(t *tally) {
 	for d, n := range t.directives {
 		m.directives.WithLabelValues(d[0], d[1]).Add(float64(n))
 	}
+	for d, n := range t.ignored {
+		m.ignored.WithLabelValues(d[0], d[1]).Add(float64(n))
+	}
+	for d, n := range t.mapped {
+		m.elements.WithLabelValues(d[0], d[1]).Add(float64(n))
+	}
 	m.empty.Add(float64(t.normalizer.Empty))
 	m.duplicates.Add(float64(t.verdicts[verdictDuplicate]))
 	m.created.Add(float64(t.graph.Created))
@@ -88,6 +99,7 @@ func (m *metrics) total(t *tally) {
 	defer m.totalsMu.Unlock()
 	if t.stage == ingestName {
 		m.totals.Accepted += int64(t.verdicts[verdictEvent])
+		m.totals.Ignored += int64(t.verdicts[verdictIgnored])
 		m.totals.Parked += int64(t.verdicts[verdictReject])
 		return
 	}

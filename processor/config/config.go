@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kinfold/processor/normalize"
+	"kinfold/processor/source/mapping"
 )
 
 // Config is everything that can be set. Its zero value is not valid: begin with Default.
@@ -130,9 +131,21 @@ type Source struct {
 	// Topics are the topics to read. They must exist.
 	Topics []string `yaml:"topics"`
 	// Format is avro (an Interaction in a registry's framing or in single-object encoding, told apart by its first bytes)
-	// or json (an Interaction as plain JSON). There is no default: each source states it.
-	Format Format `yaml:"format"`
+	// or json (an Interaction as plain JSON). Without a mapping each source states it. With one, the mapping says how the
+	// values are written, and only records in Avro have to be called so here.
+	Format Format `yaml:"format,omitempty"`
+	// Mapping says what the records of another system mean: the name of a mapping that comes with kinfold (kinfold sources
+	// lists them), or a file in the same language. Default: none, the records are interactions.
+	Mapping string `yaml:"mapping,omitempty"`
+	// AllowErase lets the source order an erase (a privacy request of a shop system). Else such a record is a reject,
+	// erase_not_enabled, which an operator can confirm. identity.erase_enabled has to be true, too. Default: false.
+	AllowErase bool `yaml:"allow_erase,omitempty"`
+
+	compiled *mapping.Mapping
 }
+
+// Compiled is the mapping of the source after Load or Compile; nil where it has none.
+func (s *Source) Compiled() *mapping.Mapping { return s.compiled }
 
 // Format is the encoding of a source's records.
 type Format string

@@ -145,7 +145,7 @@ func TestEffectiveDefaultsLoadAsTheDefaults(t *testing.T) {
 	if d := cmp.Diff(effective(t, Default()), effective(t, c)); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(Default(), c, cmpopts.EquateEmpty()); d != "" {
+	if d := cmp.Diff(Default(), c, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Source{})); d != "" {
 		t.Error(d)
 	}
 }

@@ -11,6 +11,8 @@ import (
 type Fault struct {
 	// Path names the key: kafka.brokers, sources[1].format. Empty: the file as a whole.
 	Path string
+	// File is where it stands, where that is not the configuration: a mapping.
+	File string
 	// Line and Column are where the key's value stands in the file, from 1; 0 where it is not written there.
 	Line, Column int
 	// Problem says what is wrong, Want what is allowed, with its unit.
@@ -40,7 +42,7 @@ func (e *FaultsError) Error() string {
 	lines := make([]string, len(e.Faults))
 	for i, f := range e.Faults {
 		if f.Line > 0 {
-			lines[i] = fmt.Sprintf("%s:%d:%d: %s", e.File, f.Line, f.Column, f)
+			lines[i] = fmt.Sprintf("%s:%d:%d: %s", cmp.Or(f.File, e.File), f.Line, f.Column, f)
 		} else {
 			lines[i] = fmt.Sprintf("%s: %s", e.File, f)
 		}
@@ -54,7 +56,7 @@ func faultsError(file string, faults []Fault) error {
 		return nil
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return &FaultsError{File: file, Faults: faults}
 }

@@ -35,7 +35,13 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	} {
 		*p = d.path(*p)
 	}
+	for i := range c.Sources {
+		if s := &c.Sources[i]; isFile(s.Mapping) {
+			s.Mapping = d.path(s.Mapping)
+		}
+	}
 	d.add(c.Validate())
+	d.add(c.compile())
 	if err := faultsError(path, d.faults); err != nil {
 		return nil, err
 	}
@@ -106,6 +112,10 @@ func (d *decoder) add(faults []Fault) {
 		unread[f.Path] = true
 	}
 	for _, f := range faults {
+		if f.File != "" {
+			d.faults = append(d.faults, f)
+			continue
+		}
 		seen := false
 		for p := f.Path; ; p = parent(p) {
 			seen = seen || unread[p]

@@ -323,7 +323,15 @@ func (c *Config) validateTopics(v *validator) {
 				take(p, name)
 			}
 		}
-		v.oneOf(path+".format", string(s.Format), string(FormatAvro), string(FormatJSON))
+		switch {
+		case s.Mapping == "":
+			v.oneOf(path+".format", string(s.Format), string(FormatAvro), string(FormatJSON))
+		case s.Format != "" && s.Format != FormatAvro:
+			v.fault(path+".format", "leave it out, or avro", "%s beside a mapping: the mapping says how its values are written", s.Format)
+		}
+		if s.AllowErase && s.Mapping == "" {
+			v.fault(path+".allow_erase", "only with a mapping", "the records of the source are interactions, which order nothing")
+		}
 	}
 
 	t := &c.Topics

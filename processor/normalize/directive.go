@@ -17,8 +17,8 @@ func badDirective(format string, args ...any) *interaction.Reject {
 	return &interaction.Reject{Reason: interaction.ReasonBadDirective, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Directive checks and normalises a directive into out, of which every field is set. A reject, always bad_directive, leaves out
-// undefined. Whether its customer exists is for the state to say.
+// Directive checks and normalises a directive into out, of which every field is set. A reject, bad_directive or else
+// erase_not_enabled, leaves out undefined. Whether its customer exists is for the state to say.
 func (n *Normalizer) Directive(in *interaction.Directive, receivedAt int64, origin interaction.Origin, out *interaction.Keyed) *interaction.Reject {
 	if r := n.checkDirective(in, receivedAt); r != nil {
 		return r
@@ -47,6 +47,10 @@ func (n *Normalizer) Directive(in *interaction.Directive, receivedAt int64, orig
 		return badDirective("a and b are the same identifier")
 	case d.Kind == interaction.DirectiveReplace && (d.A.Namespace != d.B.Namespace || d.A.Domain != d.B.Domain):
 		return badDirective("replace: a and b are not of one namespace and domain")
+	}
+	if d.Kind == interaction.DirectiveErase && !n.erase {
+		return &interaction.Reject{Reason: interaction.ReasonEraseNotEnabled,
+			Detail: "identity.erase_enabled is false: nothing was erased; set it and send the record again"}
 	}
 	*out = interaction.Keyed{
 		Realm: in.Realm, ID: n.directiveID(in), Content: n.directiveContent(in.Realm, d), SourceEventID: in.ID,

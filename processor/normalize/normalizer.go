@@ -47,6 +47,7 @@ type Normalizer struct {
 	stores                     map[string]*store
 
 	clockAhead int64 // ms
+	erase      bool  // enabled
 	block      *blockList
 	domains    *idna.Profile
 	lower      cases.Caser
@@ -78,6 +79,7 @@ func New(r *Rules) *Normalizer {
 		countries:  newPatterns(r.Countries, ""),
 		stores:     map[string]*store{},
 		clockAhead: r.ClockAhead.Milliseconds(),
+		erase:      r.EraseEnabled,
 		block:      newBlockList(r.Block),
 		domains:    newDomains(),
 		lower:      newLower(),
@@ -393,6 +395,12 @@ func (n *Normalizer) RecordKey(k *interaction.Keyed) []byte {
 		key = interaction.Key{Realm: k.Realm, Namespace: u[0].Namespace, Domain: u[0].Domain, Value: u[0].Value}
 	}
 	return []byte(key.String())
+}
+
+// Realm is the realm of a StoreCode as it was sent; false where it is none.
+func (n *Normalizer) Realm(storeCode string) (string, bool) {
+	st := n.store(storeCode)
+	return st.realm, st.problem == ""
 }
 
 // Why Value calls a value invalid, where it is not its form.
