@@ -8,14 +8,18 @@
 //  1. worker.live opens a session, which fences this member's former life (worker.go, kafka/session.go).
 //  2. worker.poll takes records from the client; stage.prepare fetches the schemas they were written with (avro.go).
 //  3. worker.transaction begins a Kafka transaction and steps through the records.
-//  4. Stage 1, ingestStep.step (ingest.go): source decodes the value, normalize finds realm, identifiers and hashes. The effect
-//     (ingest_stage.go) is a record of the keyed topic, key StoreCode|UserId, partition by realm; or a reject (reject.go).
+//  4. Stage 1, ingestStep.step (ingest.go): source decodes the value, or the source's mapping makes interactions and directives
+//     of it; normalize finds realm, identifiers and hashes. The effects (ingest_stage.go) are records of the keyed topic, key
+//     StoreCode|UserId, partition by realm; or rejects (reject.go).
 //  5. Stage 2, resolveStep.step (resolve.go): dedup asks whether the interaction was accepted before, identity adds its evidence
-//     and answers with the customer. The outcome (outcome.go) is rows, changes, map rows, the event, rejects: values, no effects.
+//     and answers with the customer; a directive changes the graph itself. The outcome (outcome.go) is rows, changes, map rows,
+//     the event, rejects: values, no effects.
 //  6. The effects of stage 2 (resolve_stage.go): rows go into the partition's overlay, records to the topics.
 //  7. stage.seal adds the changelog records, the session flushes and commits: outputs, rejects, changelogs and offsets in one
 //     transaction.
 //  8. stage.apply gives the rows to the Pebble stores, only now that the commit is known.
+//
+// After an erase the files of a store are rewritten in the background, and it is opened anew (purge.go).
 //
 // When partitions come or go, assigner.bring opens, restores and closes their stores (assign.go, restore.go). Whatever goes
 // wrong on the way has one answer: close the session, forget what is not committed, begin again (worker.run).
@@ -24,7 +28,7 @@
 //
 //	interaction    the words of the domain
 //	table          the list of state tables, and the view through which a step reads them
-//	source         bytes of a source → interaction
+//	source         bytes of a source → interaction; source/mapping: a file that says what the records of a source mean
 //	normalize      namespaces, normal forms, block list, realm, keys and hashes
 //	dedup          accepted before?
 //	identity       evidence → customers and changes: the graph

@@ -18,6 +18,8 @@ const (
 	kafkaMaxMessageBytes = 1_048_588
 	// seenSlack is how much longer than the duplicate window the seen changelog is kept.
 	seenSlack = 24 * time.Hour
+	// compactionLag is how long a compacted topic of ours may hold a value after its tombstone: that of an erased identifier.
+	compactionLag = 24 * time.Hour
 )
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
@@ -39,6 +41,7 @@ func topicSpecs(c *config.Config, inputLimit int) []kafka.TopicSpec {
 			Risk: "compaction would delete records that are not superseded",
 		}
 		if cleanup == "compact" {
+			configs["max.compaction.lag.ms"] = millis(compactionLag)
 			policy.Risk = "rows that have not changed for longer than the retention would be lost"
 			policy.Refuse = true
 			policy.OK = func(v string) bool { return v == "compact" }
