@@ -172,6 +172,9 @@ func (c *cluster) ctx() context.Context {
 	return ctx
 }
 
+// ctxQuiet ends with the test, and with nothing before.
+func (c *cluster) ctxQuiet() context.Context { return c.t.Context() }
+
 func (c *cluster) run(name string, args ...string) string {
 	c.t.Helper()
 	out, err := exec.CommandContext(c.ctx(), name, args...).CombinedOutput()
