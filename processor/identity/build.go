@@ -90,7 +90,7 @@ func (w *work) build(members, edges []int32) {
 			continue
 		}
 		x, y := &w.groups[w.nodes[a].slot], &w.groups[w.nodes[b].slot]
-		if e.refused = w.refuse(e, x, y); len(w.pairs) > 0 && w.separated(a, b) {
+		if e.refused = w.refuse(e, x, y); len(w.separates) > 0 && w.separated(a, b) {
 			e.refused = RefusedSeparate
 		}
 		if e.refused != NotRefused {

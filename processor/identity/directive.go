@@ -188,7 +188,10 @@ func (w *work) orderPair(a, b *target, o *order, out *Result) error {
 	}
 	return w.change([]int32{a.node, b.node}, func() error {
 		p := &w.pairs[at]
-		p.a, p.b, p.order = a.node, b.node, *o
+		if p.a != a.node {
+			p.a, p.b, p.nextA, p.nextB = p.b, p.a, p.nextB, p.nextA
+		}
+		p.order = *o
 		w.edges[p.edge].firstSeen, w.edges[p.edge].eventID = o.issuedAt, o.id
 		w.dirty(a.node)
 		w.dirty(b.node)

@@ -2,7 +2,9 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
 
 	"kinfold/processor/table"
 )
@@ -14,7 +16,16 @@ import (
 type pair struct {
 	a, b int32 // the first and the second of the directive
 	order
-	edge int32 // stands for the link among the edges
+	edge         int32 // stands for the link among the edges
+	nextA, nextB int32 // the next of a's directives, of b's
+}
+
+// next returns the directive after p in the list of node x.
+func (p *pair) next(x int32) int32 {
+	if p.a == x {
+		return p.nextA
+	}
+	return p.nextB
 }
 
 // loadPairs loads what directives say of the nodes that they name, and the identifiers that they name beside them.
@@ -97,15 +108,24 @@ func (w *work) addPair(x, y int32, o order) int32 {
 		root, other = y, x
 	}
 	p.edge = w.addEdge(edge{root: root, other: other, slot: int32(len(w.pairs) + 1), firstSeen: o.issuedAt, eventID: o.id})
+	i := int32(len(w.pairs))
+	a, b := &w.nodes[p.a], &w.nodes[p.b]
+	p.nextA, a.pairs = a.pairs, i
+	p.nextB, b.pairs = b.pairs, i
+	a.pairCount++
+	b.pairCount++
 	w.pairs = append(w.pairs, p)
-	return int32(len(w.pairs) - 1)
+	return i
 }
 
 // pairOf returns the slot of two nodes, or none.
 func (w *work) pairOf(x, y int32) int32 {
-	for i := range w.pairs {
-		if p := &w.pairs[i]; p.a == x && p.b == y || p.a == y && p.b == x {
-			return int32(i)
+	if w.nodes[x].pairCount > w.nodes[y].pairCount {
+		x, y = y, x
+	}
+	for i := w.nodes[x].pairs; i != none; i = w.pairs[i].next(x) {
+		if p := &w.pairs[i]; p.a == y || p.b == y {
+			return i
 		}
 	}
 	return none
@@ -123,16 +143,17 @@ func (w *work) inForce(i int32) bool {
 
 // retired reports whether a link in force says that x was replaced: it does not count for thresholds.
 func (w *work) retired(x int32) bool {
-	for i := range w.pairs {
-		if p := &w.pairs[i]; p.a == x && p.kind == orderReplace && w.inForce(int32(i)) {
+	for i := w.nodes[x].pairs; i != none; i = w.pairs[i].next(x) {
+		if p := &w.pairs[i]; p.a == x && p.kind == orderReplace && w.inForce(i) {
 			return true
 		}
 	}
 	return false
 }
 
-// retie works out which nodes links in force tie together.
+// retie works out which nodes links in force tie together, and lists those of a tie side by side.
 func (w *work) retie() {
+	w.tied = w.tied[:0]
 	for i := range w.pairs {
 		p := &w.pairs[i]
 		w.nodes[p.a].tie, w.nodes[p.b].tie = p.a, p.b
@@ -142,44 +163,70 @@ func (w *work) retie() {
 			w.nodes[w.tieOf(w.pairs[i].a)].tie = w.tieOf(w.pairs[i].b)
 		}
 	}
+	for i := range w.pairs {
+		w.tied = append(w.tied, w.pairs[i].a, w.pairs[i].b)
+	}
+	slices.SortFunc(w.tied, func(a, b int32) int {
+		if c := cmp.Compare(w.tieOf(a), w.tieOf(b)); c != 0 {
+			return c
+		}
+		return cmp.Compare(a, b)
+	})
+	w.tied = slices.Compact(w.tied)
 }
 
 // tieOf returns the node that stands for all that x is tied to, x itself included.
 func (w *work) tieOf(x int32) int32 {
-	for w.nodes[x].tie != none && w.nodes[x].tie != x {
-		x = w.nodes[x].tie
+	for n := &w.nodes[x]; n.tie != none && n.tie != x; n = &w.nodes[x] {
+		n.tie = w.nodes[n.tie].tie
+		x = n.tie
 	}
 	return x
 }
 
-// eachTied calls fn for each node that directives name and that is tied to x, more than once maybe.
-func (w *work) eachTied(x int32, fn func(z int32)) {
-	for i := range w.pairs {
-		for _, z := range [2]int32{w.pairs[i].a, w.pairs[i].b} {
-			if w.tieOf(z) == w.tieOf(x) {
-				fn(z)
-			}
-		}
+// tiedWith lists the nodes that directives name and that are tied to x, x included.
+func (w *work) tiedWith(x int32) []int32 {
+	tie := w.tieOf(x)
+	from, _ := slices.BinarySearchFunc(w.tied, tie, func(z, tie int32) int { return cmp.Compare(w.tieOf(z), tie) })
+	to := from
+	for to < len(w.tied) && w.tieOf(w.tied[to]) == tie {
+		to++
 	}
+	return w.tied[from:to]
 }
 
 // alsoCounted reports whether another neighbour of x that is tied to y counts already: as one of y's kind, as an anchor.
 func (w *work) alsoCounted(x, y int32) (kind, anchor bool, err error) {
-	w.eachTied(y, func(z int32) {
-		if z == y || z == x || err != nil || kind {
-			return
+	tie := w.tieOf(y)
+	for i := w.nodes[x].edges; i != none && !kind; {
+		e := &w.edges[i]
+		next, z := e.next(x)
+		i = next
+		if e.slot != 0 || e.gone || z == y || w.nodes[z].tie == none || w.tieOf(z) != tie {
+			continue
+		}
+		if _, _, ok := w.kindOf(x, z); ok {
+			kind = w.sameKind(y, z)
+			anchor = anchor || w.class(z) == Anchor
+		}
+	}
+	for _, z := range w.tiedWith(y) {
+		if kind || z == y || z == x || !w.nodes[x].wasApart() && !w.nodes[z].wasApart() || w.between(x, z) != none {
+			continue // known from the loaded edges
 		}
 		if _, _, ok := w.kindOf(x, z); !ok || anchor && !w.sameKind(y, z) {
-			return
+			continue
 		}
-		var there bool
-		if there, err = w.hasEdge(x, z); !there {
-			return
+		there, err := w.hasEdge(x, z)
+		if err != nil {
+			return false, false, err
 		}
-		kind = w.sameKind(y, z)
-		anchor = anchor || w.class(z) == Anchor
-	})
-	return kind, anchor, err
+		if there {
+			kind = w.sameKind(y, z)
+			anchor = anchor || w.class(z) == Anchor
+		}
+	}
+	return kind, anchor, nil
 }
 
 // hasEdge reports whether there is evidence of x and z, loaded or not.
@@ -240,28 +287,27 @@ func (w *work) change(seeds []int32, fn func() error) error {
 	return nil
 }
 
-// tiedTo returns the seeds, what a directive names beside them, and all that is tied to these.
+// tiedTo returns the seeds, what a directive names beside them, and all that is tied to these, each once.
 func (w *work) tiedTo(seeds []int32) []int32 {
 	var set []int32
-	add := func(z int32) {
-		for _, y := range set {
-			if y == z {
-				return
-			}
-		}
-		set = append(set, z)
-	}
 	for _, x := range seeds {
-		add(x)
-		for i := range w.pairs {
-			p := &w.pairs[i]
-			if p.a == x || p.b == x {
-				w.eachTied(p.a, add)
-				w.eachTied(p.b, add)
-			}
+		set = append(set, x)
+		for i := w.nodes[x].pairs; i != none; i = w.pairs[i].next(x) {
+			set = append(append(set, w.pairs[i].a), w.pairs[i].b)
 		}
 	}
-	return set
+	slices.Sort(set)
+	set = slices.Compact(set)
+	ties := int32(none)
+	for _, z := range set[:len(set):len(set)] {
+		if w.nodes[z].tie == none || w.tieOf(z) == ties {
+			continue
+		}
+		ties = w.tieOf(z)
+		set = append(set, w.tiedWith(z)...)
+	}
+	slices.Sort(set)
+	return slices.Compact(set)
 }
 
 // countForNeighbours adds d for y to the counts of all its neighbours, and has them looked at.
@@ -300,17 +346,19 @@ func (w *work) occur() error {
 
 // dirtyPairs says that the customers of all whom directives name beside x must be built again.
 func (w *work) dirtyPairs(x int32) {
-	for i := range w.pairs {
-		if p := &w.pairs[i]; p.a == x || p.b == x {
-			w.dirty(p.a)
-			w.dirty(p.b)
-		}
+	for i := w.nodes[x].pairs; i != none; i = w.pairs[i].next(x) {
+		w.dirty(w.pairs[i].a)
+		w.dirty(w.pairs[i].b)
 	}
 }
 
 // bind works out which members active links tie together for the limits of the build, and leaves others alone.
 func (w *work) bind() {
+	w.separates = w.separates[:0]
 	for i := range w.pairs {
+		if w.pairs[i].kind == orderSeparate {
+			w.separates = append(w.separates, int32(i))
+		}
 		w.nodes[w.pairs[i].a].bound, w.nodes[w.pairs[i].b].bound = w.pairs[i].a, w.pairs[i].b
 	}
 	for i := range w.pairs {
@@ -321,15 +369,16 @@ func (w *work) bind() {
 }
 
 func (w *work) boundTo(x int32) int32 {
-	for w.nodes[x].bound != x {
-		x = w.nodes[x].bound
+	for n := &w.nodes[x]; n.bound != x; n = &w.nodes[x] {
+		n.bound = w.nodes[n.bound].bound
+		x = n.bound
 	}
 	return x
 }
 
 // replaced reports whether an active link says that x was replaced: it does not count for limits.
 func (w *work) replaced(x int32) bool {
-	for i := range w.pairs {
+	for i := w.nodes[x].pairs; i != none; i = w.pairs[i].next(x) {
 		if p := &w.pairs[i]; p.a == x && p.kind == orderReplace && w.active(&w.edges[p.edge]) {
 			return true
 		}
@@ -339,9 +388,9 @@ func (w *work) replaced(x int32) bool {
 
 // separated reports whether a directive keeps an identifier of one group from one of the other; a and b stand for them.
 func (w *work) separated(a, b int32) bool {
-	for i := range w.pairs {
+	for _, i := range w.separates {
 		p := &w.pairs[i]
-		if p.kind != orderSeparate || w.nodes[p.a].fresh != w.nodes[a].fresh || w.nodes[p.b].fresh != w.nodes[a].fresh {
+		if w.nodes[p.a].fresh != w.nodes[a].fresh || w.nodes[p.b].fresh != w.nodes[a].fresh {
 			continue
 		}
 		if x, y := w.top(p.a), w.top(p.b); x == a && y == b || x == b && y == a {

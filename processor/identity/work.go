@@ -27,6 +27,8 @@ type work struct {
 	linked    bool    // the lists of edges at the nodes are kept, and the directives that name two of them are loaded
 	pairs     []pair  // see links.go
 	paired    []int32 // nodes whose pairs are not loaded yet
+	tied      []int32 // nodes that directives name, by what they are tied to: see retie
+	separates []int32 // pairs that keep customers apart
 	event     []int32 // none: erased, and the event is from before
 	eventEdge []int32 // for each identifier of the event: its edge to the root, or none
 	queue     []int32
@@ -70,6 +72,8 @@ type node struct {
 	customer      int32
 	oldCustomer   int32
 	edges         int32 // first of its list
+	pairs         int32 // first of its list of directives, and how many there are
+	pairCount     int32
 	tie           int32 // stands for those that links in force tie together; none: no directive names it and another
 	bound         int32 // the same for the build
 	tally         int32
@@ -127,7 +131,7 @@ func (w *work) reset(view table.View, realm string) {
 	w.view, w.realm = view, realm
 	w.nodes, w.edges, w.comps, w.customers = w.nodes[:0], w.edges[:0], w.comps[:0], w.customers[:0]
 	w.singles, w.tallies, w.event, w.eventEdge, w.queue = w.singles[:0], w.tallies[:0], w.event[:0], w.eventEdge[:0], w.queue[:0]
-	w.pairs, w.paired = w.pairs[:0], w.paired[:0]
+	w.pairs, w.paired, w.tied = w.pairs[:0], w.paired[:0], w.tied[:0]
 	w.affected, w.fresh = w.affected[:0], w.fresh[:0]
 	w.text, w.linked = w.text[:0], false
 	clear(w.domains)
@@ -269,7 +273,7 @@ func (w *work) findSingle(space int16, domain, value []byte) int32 {
 
 func (w *work) addNode(n node) int32 {
 	i := int32(len(w.nodes))
-	n.edges, n.tie, n.tally, n.domainNumber, n.fresh = none, none, none, none, none
+	n.edges, n.pairs, n.tie, n.tally, n.domainNumber, n.fresh = none, none, none, none, none, none
 	w.nodes = append(w.nodes, n)
 	if n.flags&flagPaired != 0 {
 		w.paired = append(w.paired, i)
