@@ -40,7 +40,8 @@ func defaults() Rules {
 type memory struct {
 	tables [table.Count]map[string][]byte
 	buf    []byte
-	reads  int
+	reads  int // calls of Get
+	scans  int // calls of Scan
 }
 
 func newMemory() *memory {
@@ -74,6 +75,7 @@ func (m *memory) keys(t table.ID, prefix []byte) []string {
 }
 
 func (m *memory) Scan(t table.ID, prefix []byte, fn func(key, value []byte) bool) error {
+	m.scans++
 	for _, k := range m.keys(t, prefix) {
 		key, value := []byte(k), bytes.Clone(m.tables[t][k])
 		more := fn(key, value)
@@ -166,20 +168,30 @@ func (w *world) tell(e Evidence) *Result {
 // direct applies a directive as tell applies evidence.
 func (w *world) direct(o Order) *Result {
 	w.t.Helper()
-	if o.Realm == "" {
-		o.Realm = "default"
-	}
-	o.Seq = w.seq
+	res := w.weigh(o)
 	w.seq++
 	w.directed = true
-	res, err := w.r.Direct(w.mem, &o)
-	if err != nil {
-		w.t.Fatalf("%s: %v", o.Kind, err)
-	}
 	w.mem.apply(res.Rows)
 	w.fold(res)
 	return res
 }
+
+// weigh works out what a directive would do, as a dry run does.
+func (w *world) weigh(o Order) *Result {
+	w.t.Helper()
+	if o.Realm == "" {
+		o.Realm = "default"
+	}
+	o.Seq = w.seq
+	res, err := w.r.Direct(w.mem, &o)
+	if err != nil {
+		w.t.Fatalf("%s: %v", o.Kind, err)
+	}
+	return res
+}
+
+// restart goes on with the same store and nothing remembered.
+func (w *world) restart() { w.r = w.graph.NewResolver() }
 
 // living reports whether a customer id of realm default names a customer now, itself or by its pointer.
 func (w *world) living(id interaction.CustomerID) bool {

@@ -114,7 +114,8 @@ func drawOrder(t *rapid.T, w *world, spaces []Namespace, erase bool) Order {
 }
 
 // compare holds a world against the oracle: map, status, refused edges, pointers and all that is stored.
-func compare(t *rapid.T, w *world, o *oracle, ever map[interaction.CustomerID]interaction.Key) {
+func compare(t tester, w *world, o *oracle, ever map[interaction.CustomerID]interaction.Key) {
+	t.Helper()
 	want, got := map[string]interaction.CustomerID{}, map[string]interaction.CustomerID{}
 	var wantShared, wantRetracted []string
 	for k, c := range o.customer {
@@ -254,7 +255,8 @@ func wantState(o *oracle) state {
 	return s
 }
 
-func readState(t *rapid.T, m *memory) state {
+func readState(t tester, m *memory) state {
+	t.Helper()
 	s := newState()
 	check := func(err error) {
 		if err != nil {
@@ -306,7 +308,8 @@ func readState(t *rapid.T, m *memory) state {
 
 func idBytes(id componentID) []byte { return id[:] }
 
-func readEdges(t *rapid.T, m *memory, s *state) {
+func readEdges(t tester, m *memory, s *state) {
+	t.Helper()
 	mirrors := 0
 	for _, k := range m.keys(table.Edges, nil) {
 		value := m.tables[table.Edges][k]
