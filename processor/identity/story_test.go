@@ -262,10 +262,11 @@ func (s *story) direct(b *strings.Builder, line string, dryRun, quiet bool) {
 	if quiet {
 		return
 	}
-	fmt.Fprintf(b, "%s: %s, %s\n", o.ID, o.Kind, res.Effect)
 	if res.Reject != nil {
-		fmt.Fprintf(b, "  reject %v\n", res.Reject)
+		fmt.Fprintf(b, "%s: %s\n  reject %v\n", o.ID, o.Kind, res.Reject)
+		return
 	}
+	fmt.Fprintf(b, "%s: %s, %s\n", o.ID, o.Kind, res.Effect)
 	s.printChanges(b, res)
 }
 
