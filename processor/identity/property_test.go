@@ -398,37 +398,3 @@ func TestGraphAgreesWithTheWholeEvidenceAtEveryStep(t *testing.T) {
 		}
 	})
 }
-
-// TestOrderAndDuplicatesDoNotMatter tells the same events in another order, some twice.
-func TestOrderAndDuplicatesDoNotMatter(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		rules := drawRules(rt)
-		a, b := newWorld(rt, rules), newWorld(rt, rules)
-		var steps []func(*world)
-		spaces := drawSpaces(rt, a.graph)
-		for range rapid.IntRange(1, 75).Draw(rt, "events") {
-			if rapid.IntRange(0, 5).Draw(rt, "directive") == 0 {
-				d := drawOrder(rt, a, spaces, false)
-				steps = append(steps, func(w *world) { w.direct(d) })
-				continue
-			}
-			e := drawEvidence(rt, a.graph, spaces)
-			steps = append(steps, func(w *world) { w.tell(e) })
-		}
-		for _, step := range steps {
-			step(a)
-		}
-		for _, step := range rapid.Permutation(append(steps, steps[:len(steps)/2]...)).Draw(rt, "order") {
-			step(b)
-		}
-		if d := cmp.Diff(a.folded, b.folded); d != "" {
-			rt.Fatalf("map (-one order +the other):\n%s", d)
-		}
-		if d := cmp.Diff(readState(rt, a.mem), readState(rt, b.mem)); d != "" {
-			rt.Fatalf("stored (-one order +the other):\n%s", d)
-		}
-		if d := cmp.Diff(a.withStatus(interaction.MapShared), b.withStatus(interaction.MapShared)); d != "" {
-			rt.Fatalf("shared (-one order +the other):\n%s", d)
-		}
-	})
-}
