@@ -105,8 +105,11 @@ func (m *mutant) mustDie(t *testing.T, src []byte) {
 	out, err := cmd.CombinedOutput()
 	var killers []string
 	for _, match := range failed.FindAllStringSubmatch(string(out), -1) {
-		killers = append(killers, match[1])
+		if name := match[1]; name != "TestStories" && (!strings.Contains(name, "/") || strings.HasPrefix(name, "TestStories/")) {
+			killers = append(killers, name)
+		}
 	}
+	slices.Sort(killers)
 	switch {
 	case strings.Contains(string(out), "[build failed]") || strings.Contains(string(out), "[setup failed]"):
 		t.Fatalf("the mutant does not build:\n%s", out)
@@ -115,6 +118,6 @@ func (m *mutant) mustDie(t *testing.T, src []byte) {
 	case len(killers) == 0:
 		t.Logf("killed by a panic:\n%.2000s", out)
 	default:
-		t.Logf("killed by %s", strings.Join(killers, " "))
+		t.Logf("%s: killed by %s", m.name, strings.Join(killers, " "))
 	}
 }
