@@ -17,7 +17,7 @@ import (
 // The laws of the graph, for random people, stores, kiosks, verified flags, late events and directives. Each takes less than a
 // second;
 //
-//	go test ./processor/identity -run 'Order|Restored|Trace|Limits|Agrees' -rapid.checks=20000
+//	go test ./processor/identity -run 'Order|Realms|Restored|Trace|Limits|Agrees' -rapid.checks=20000
 //
 // takes minutes. What must hold at every offset, that the folded changes give the map, world.fold checks in all of them.
 
@@ -95,6 +95,29 @@ func TestOrderAndDuplicatesDoNotMatter(t *testing.T) {
 		}
 		if d := cmp.Diff(a.what(), b.what()); d != "" {
 			rt.Fatalf("one order (-), the other (+):\n%s", d)
+		}
+	})
+}
+
+// TestRealmsInOneStoreOrInManyAreTheSame: a realm may share its partition with others or have it to itself.
+func TestRealmsInOneStoreOrInManyAreTheSame(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		rules := drawRules(rt)
+		all := newWorld(rt, rules)
+		of := map[string]*world{"default": newWorld(rt, rules), "otro": newWorld(rt, rules)}
+		steps := drawSteps(rt, all, drawSpaces(rt, all.graph), 60)
+		all.takeAll(steps)
+		for _, s := range steps {
+			if s.o != nil {
+				of[s.o.Realm].take(s)
+			} else {
+				of[s.e.Realm].take(s)
+			}
+		}
+		split := maps.Clone(of["default"].folded)
+		maps.Copy(split, of["otro"].folded)
+		if d := cmp.Diff(all.folded, split); d != "" {
+			rt.Fatalf("one store (-), a store for each realm (+):\n%s", d)
 		}
 	})
 }
