@@ -20,11 +20,11 @@ func TestKnownEvidenceCostsOneReadAnIdentifierAndOneMore(t *testing.T) {
 		}}
 	}
 	var known []Evidence
-	for i := range 20 {
+	for i := range 10 {
 		e := Evidence{At: 1767225600000, Source: "caja", SourceEventID: fmt.Sprint(i), Identifiers: person(i)}
 		known = append(known, e)
 		w.tell(e)
-		for n := range i * i { // components of 4 to 365 identifiers
+		for n := range i * i { // components of 4 to 85 identifiers
 			w.tell(visits(i, n))
 		}
 	}

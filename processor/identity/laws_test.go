@@ -339,7 +339,7 @@ func TestNoCustomerExceedsItsLimits(t *testing.T) {
 				if s.StoreScoped && s.Class == Anchor {
 					limit = max(limit, rules.StoreCodesTied)
 				}
-				if limit != None && len(list) > limit {
+				if s.AtMost != None && len(list) > limit {
 					rt.Errorf("%s has %d of %v, at most %d are allowed", c, len(list), kind, limit)
 				}
 			}
