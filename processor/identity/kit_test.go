@@ -2,10 +2,8 @@ package identity
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -40,7 +38,8 @@ func defaults() Rules {
 type memory struct {
 	tables [table.Count]map[string][]byte
 	buf    []byte
-	reads  int
+	reads  int // calls of Get
+	scans  int // calls of Scan
 }
 
 func newMemory() *memory {
@@ -74,6 +73,7 @@ func (m *memory) keys(t table.ID, prefix []byte) []string {
 }
 
 func (m *memory) Scan(t table.ID, prefix []byte, fn func(key, value []byte) bool) error {
+	m.scans++
 	for _, k := range m.keys(t, prefix) {
 		key, value := []byte(k), bytes.Clone(m.tables[t][k])
 		more := fn(key, value)
@@ -114,6 +114,8 @@ type world struct {
 	rows   map[string]interaction.MapRow
 	folded map[string]interaction.CustomerID
 	last   map[interaction.CustomerID]int64
+	given  map[string]int64 // by identifier: version of the change that gave it its customer
+	marks  map[string]mark
 
 	directed bool
 }
@@ -126,7 +128,7 @@ func newWorld(t tester, rules Rules) *world {
 	}
 	return &world{
 		t: t, graph: g, r: g.NewResolver(), mem: newMemory(), rows: map[string]interaction.MapRow{},
-		folded: map[string]interaction.CustomerID{}, last: map[interaction.CustomerID]int64{},
+		folded: map[string]interaction.CustomerID{}, last: map[interaction.CustomerID]int64{}, given: map[string]int64{}, marks: map[string]mark{},
 	}
 }
 
@@ -166,20 +168,30 @@ func (w *world) tell(e Evidence) *Result {
 // direct applies a directive as tell applies evidence.
 func (w *world) direct(o Order) *Result {
 	w.t.Helper()
-	if o.Realm == "" {
-		o.Realm = "default"
-	}
-	o.Seq = w.seq
+	res := w.weigh(o)
 	w.seq++
 	w.directed = true
-	res, err := w.r.Direct(w.mem, &o)
-	if err != nil {
-		w.t.Fatalf("%s: %v", o.Kind, err)
-	}
 	w.mem.apply(res.Rows)
 	w.fold(res)
 	return res
 }
+
+// weigh works out what a directive would do, as a dry run does.
+func (w *world) weigh(o Order) *Result {
+	w.t.Helper()
+	if o.Realm == "" {
+		o.Realm = "default"
+	}
+	o.Seq = w.seq
+	res, err := w.r.Direct(w.mem, &o)
+	if err != nil {
+		w.t.Fatalf("%s: %v", o.Kind, err)
+	}
+	return res
+}
+
+// restart goes on with the same store and nothing remembered.
+func (w *world) restart() { w.r = w.graph.NewResolver() }
 
 // living reports whether a customer id of realm default names a customer now, itself or by its pointer.
 func (w *world) living(id interaction.CustomerID) bool {
@@ -197,6 +209,11 @@ func (w *world) living(id interaction.CustomerID) bool {
 // fold keeps the map in both ways the world can, and compares them: identity.md section 6, invariants.
 func (w *world) fold(res *Result) {
 	w.t.Helper()
+	if len(res.Changes)+len(res.MapRows) == 0 {
+		return
+	}
+	before, last := maps.Clone(w.folded), maps.Clone(w.last)
+	defer func() { w.expectChanges(before, w.folded, last, res) }()
 	for i, c := range res.Changes {
 		if i > 0 && res.Changes[i-1].CustomerID >= c.CustomerID {
 			w.t.Errorf("changes out of order: %v after %v", c.CustomerID, res.Changes[i-1].CustomerID)
@@ -220,7 +237,7 @@ func (w *world) fold(res *Result) {
 			}
 		}
 		for _, k := range c.Added {
-			w.folded[k] = c.CustomerID
+			w.folded[k], w.given[k] = c.CustomerID, c.Version
 		}
 	}
 	for _, r := range res.MapRows {
@@ -245,6 +262,9 @@ func (w *world) fold(res *Result) {
 		if w.folded[k] != r.CustomerID {
 			w.t.Errorf("%s: changes say %s, map says %s", k, w.folded[k], r.CustomerID)
 		}
+		if w.given[k] != r.Version {
+			w.t.Errorf("%s: a change of version %d gave it its customer, the map says %d", k, w.given[k], r.Version)
+		}
 	}
 	if n != len(w.folded) {
 		w.t.Errorf("changes name %d identifiers, the map has %d", len(w.folded), n)
@@ -260,13 +280,8 @@ func (w *world) foldErased(c *interaction.Change) {
 		if id != c.CustomerID || slices.Contains(c.Left, k) || slices.Contains(c.Removed, k) {
 			continue
 		}
-		key, err := interaction.ParseKey(k)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		mac := hmac.New(sha256.New, w.graph.rules.IDKey)
-		mac.Write(key.AppendBytes(nil))
-		hmacs = append(hmacs, hex.EncodeToString(mac.Sum(nil)))
+		text, _ := w.mark(k)
+		hmacs = append(hmacs, text)
 		delete(w.folded, k)
 	}
 	sort.Strings(hmacs)

@@ -283,7 +283,7 @@ func (o *oracle) isShared(k interaction.Key, ties map[interaction.Key]interactio
 			return true
 		}
 	}
-	return o.class(k) != Anchor && anchors > o.rules.AnchorsInAll
+	return o.class(k) != Anchor && o.rules.AnchorsInAll != None && anchors > o.rules.AnchorsInAll
 }
 
 func (o *oracle) limit(k interaction.Key, namespace string) int {
@@ -429,7 +429,7 @@ func (o *oracle) mayNotJoin(j joint, x, y []interaction.Key, ties map[interactio
 			limit = max(limit, o.rules.StoreCodesTied)
 		}
 		of := [2]string{k.Namespace, k.Domain}
-		if len(held(x, of)) > 0 && len(held(y, of)) > 0 && len(held(append(slices.Clone(x), y...), of)) > limit {
+		if s.AtMost != None && len(held(x, of)) > 0 && len(held(y, of)) > 0 && len(held(append(slices.Clone(x), y...), of)) > limit {
 			return RefusedLimit
 		}
 	}
