@@ -58,6 +58,7 @@ const (
 	ByLimit     ObstacleKind = "limit"
 	BySize      ObstacleKind = "size"
 	ByCap       ObstacleKind = "component_cap"
+	ByRealm     ObstacleKind = "realm"
 )
 
 // WhyNot explains why a and b are not one customer: what stands in every way of at most MaxCrossings ties that do not
