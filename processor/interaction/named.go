@@ -41,7 +41,7 @@ func ParseNamed(s string) (Named, error) {
 	}
 	domain, err := unescape(domain)
 	if err != nil {
-		return Named{}, fmt.Errorf("store of an identifier: %w; write %%25 for %%, and %%3A for :", err)
+		return Named{}, fmt.Errorf("store of an identifier: %w; %% and : are written %%25 and %%3A in it", err)
 	}
 	return Named{namespace, domain, value}, nil
 }
