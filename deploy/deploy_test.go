@@ -89,6 +89,9 @@ func TestExampleConfigurationIsTheDefaults(t *testing.T) {
 	}
 }
 
+// secretText is the content of every secret file of these tests.
+const secretText = "a-secret-of-this-deployment"
+
 // commented is a key with an example value: no space stands after the #.
 var commented = regexp.MustCompile(`^(\s*)#([a-z_]+:.*)$`)
 
@@ -108,14 +111,14 @@ func TestExamplesInTheExampleConfigurationLoad(t *testing.T) {
 	text := strings.ReplaceAll(strings.Join(lines, "\n"), "/run/secrets", filepath.Join(dir, "secrets"))
 	text = strings.Replace(text, "tls:\n    # The brokers' certificate is always verified.\n    enabled: false", "tls:\n    enabled: true", 1)
 	for _, secret := range regexp.MustCompile(`secrets/([a-z_]+)}`).FindAllStringSubmatch(text, -1) {
-		write(t, filepath.Join(dir, "secrets", secret[1]), "a secret\n")
+		write(t, filepath.Join(dir, "secrets", secret[1]), secretText+"\n")
 	}
 	write(t, filepath.Join(dir, "kinfold.yaml"), text)
 	c, err := config.Load(filepath.Join(dir, "kinfold.yaml"), env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Kafka.SASL.Password.IsZero() || c.Registry.Password.IsZero() || c.Identity.IDKey != "a secret" || c.InstanceID != "text-of-hostname" {
+	if c.Kafka.SASL.Password.IsZero() || c.Registry.Password.IsZero() || c.HTTP.Token.Reveal() != secretText || c.Identity.IDKey != secretText || c.InstanceID != "text-of-hostname" {
 		t.Error("an example was not read")
 	}
 }
@@ -516,7 +519,7 @@ func TestKubernetesFilesAgree(t *testing.T) {
 	dir := t.TempDir()
 	text := maps.Data["kinfold.yaml"]
 	for _, m := range regexp.MustCompile(`\$\{file:(/etc/kinfold/secrets)/([a-z_]+)\}`).FindAllStringSubmatch(text, -1) {
-		write(t, filepath.Join(dir, m[2]), "a secret")
+		write(t, filepath.Join(dir, m[2]), secretText)
 		text = strings.ReplaceAll(text, m[1]+"/"+m[2], filepath.Join(dir, m[2]))
 		if !strings.Contains(set, "mountPath: "+m[1]+",") {
 			t.Errorf("statefulset.yaml mounts nothing on %s", m[1])
@@ -533,6 +536,9 @@ func TestKubernetesFilesAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := c.HTTP.Listen[strings.LastIndexByte(c.HTTP.Listen, ':')+1:]
+	if want := "kinfold-0." + maps.Metadata.Name + ":" + port; c.HTTP.AddressOf(c.InstanceID) != want {
+		t.Errorf("k8s/configmap.yaml: pods are asked at %s, the Service makes it %s", c.HTTP.AddressOf(c.InstanceID), want)
+	}
 	for path, want := range map[string]string{
 		"k8s/statefulset.yaml": "containerPort: " + port, "k8s/service.yaml": "port: " + port,
 	} {

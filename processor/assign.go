@@ -18,6 +18,7 @@ type assigner struct {
 	group    string
 	topics   *topicPlan
 	stores   *state.Stores
+	holdings *holdings
 	identity state.Identity // of every partition's store; the partition is filled in
 	admin    *kafka.Admin
 	window   *dedup.Window
@@ -53,6 +54,7 @@ func (a *assigner) bring(ctx context.Context, s *kafka.Session, open map[int32]*
 			continue
 		}
 		open[tp.Partition] = p
+		a.holdings.put(tp.Partition, p.store)
 		s.Resume(tp)
 	}
 	return nil
@@ -69,7 +71,7 @@ func (a *assigner) openPartition(ctx context.Context, tp kafka.TopicPartition, a
 	if err != nil {
 		return nil, stopState(err)
 	}
-	p := &partition{tp: tp, assignment: assignment, store: store, label: itoa(tp.Partition), syncedAt: began}
+	p := &partition{tp: tp, assignment: assignment, store: store, holdings: a.holdings, label: itoa(tp.Partition), syncedAt: began}
 	defer func() {
 		if err != nil {
 			p.close(a.log)
@@ -265,6 +267,7 @@ func (p *partition) close(log *slog.Logger) {
 	if p.store == nil {
 		return
 	}
+	p.holdings.takeOut(p.tp.Partition)
 	p.stopPurge(log)
 	if err := p.store.Close(); err != nil {
 		log.Error("close the store", "partition", p.tp.Partition, "error", err)

@@ -24,6 +24,9 @@
 // When partitions come or go, assigner.bring opens, restores and closes their stores (assign.go, restore.go). Whatever goes
 // wrong on the way has one answer: close the session, forget what is not committed, begin again (worker.run).
 //
+// Beside that way, questions about customers are answered over HTTP (api.go, questions.go) from snapshots of the stores
+// (holdings.go), which show what is committed; archive.go answers them from the directory of a process that does not run.
+//
 // # Packages
 //
 //	interaction    the words of the domain

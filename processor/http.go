@@ -17,14 +17,15 @@ const (
 	httpShutdown      = 2 * time.Second
 )
 
-// server answers /healthz, /readyz and /metrics.
+// server answers /healthz, /readyz and /metrics, and hands questions to the API.
 type server struct {
 	listener net.Listener
 	http     *http.Server
+	cancel   context.CancelFunc // ends the questions under way
 }
 
 // listen binds the address, so that a port in use is known before anything else begins.
-func listen(address string, m *metrics, health func() (ready bool, detail map[string]string)) (*server, error) {
+func listen(address string, m *metrics, health func() (ready bool, detail map[string]string), questions http.Handler) (*server, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, stop("set http.listen to a free port, or end the process that has it", "listen on %s: %w", address, err)
@@ -40,7 +41,11 @@ func listen(address string, m *metrics, health func() (ready bool, detail map[st
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"ready": ready, "stages": detail})
 	})
-	return &server{l, &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout}}, nil
+	mux.Handle("/v1/", questions)
+	ctx, cancel := context.WithCancel(context.Background())
+	return &server{l, &http.Server{
+		Handler: mux, ReadHeaderTimeout: readHeaderTimeout, BaseContext: func(net.Listener) context.Context { return ctx },
+	}, cancel}, nil
 }
 
 func (s *server) run() error {
@@ -51,6 +56,7 @@ func (s *server) run() error {
 }
 
 func (s *server) close() {
+	s.cancel()
 	ctx, cancel := context.WithTimeout(context.Background(), httpShutdown)
 	defer cancel()
 	_ = s.http.Shutdown(ctx)

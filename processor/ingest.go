@@ -134,7 +134,7 @@ func (s *ingestStep) directMapped(in *input, item *mapping.Item, recordTime int6
 		return &interaction.Reject{Reason: interaction.ReasonEraseNotEnabled,
 			Detail: "the source orders an erase, and its allow_erase is false: confirm it by a directive of your own, or set it and send the record again"}
 	}
-	realm, ok := s.normalizer.Realm(item.StoreCode)
+	realm, ok := s.normalizer.RealmOf(item.StoreCode)
 	if !ok {
 		return &interaction.Reject{Reason: interaction.ReasonBadDirective, Detail: "the store_code of the record is none"}
 	}

@@ -64,6 +64,7 @@ type Processor struct {
 	metrics *metrics
 	stores  *state.Stores
 	http    *server
+	api     *api
 
 	mu      sync.Mutex
 	workers []*worker
@@ -90,7 +91,10 @@ func Open(c *config.Config, o Options) (_ *Processor, err error) {
 	if err != nil {
 		return nil, stopState(err)
 	}
-	if p.http, err = listen(c.HTTP.Listen, p.metrics, p.health); err != nil {
+	if p.api, err = newAPI(c, p.instance(), newHoldings()); err != nil {
+		return nil, err
+	}
+	if p.http, err = listen(c.HTTP.Listen, p.metrics, p.health, p.api); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -175,6 +179,7 @@ func (p *Processor) work(ctx context.Context, start func(func() error)) error {
 		admin.Close()
 		return err
 	}
+	p.api.setCluster(&cluster{admin: admin, plan: plan, framing: framing})
 	for _, w := range workers {
 		_, err := retried(ctx, p.log, "begin as transactional id "+w.options.TransactionalID(), func() (struct{}, error) {
 			return struct{}{}, kafka.Fence(ctx, p.kafka, w.options)
@@ -341,11 +346,16 @@ func (p *Processor) prepareSchemas(ctx context.Context, plan *topicPlan) (schema
 	return framing, registry, err
 }
 
-func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, registry *schemas.Registry, admin *kafka.Admin) ([]*worker, error) {
-	instance := p.c.InstanceID
-	if instance == "" {
-		instance = p.stores.InstanceID()
+// instance tells this process from the others of the app.
+func (p *Processor) instance() string {
+	if p.c.InstanceID != "" {
+		return p.c.InstanceID
 	}
+	return p.stores.InstanceID()
+}
+
+func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, registry *schemas.Registry, admin *kafka.Admin) ([]*worker, error) {
+	instance := p.instance()
 	make := func(stageName config.Stage, topics []string, st stage) *worker {
 		name := string(stageName)
 		m := p.metrics.stage(name)
@@ -378,7 +388,7 @@ func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, regist
 		st := &resolveStage{
 			core: core, framing: framing, topics: plan, metrics: p.metrics, maximum: int(p.c.Commit.MaxBytes), open: map[int32]*partition{}, tally: newTally(resolveName),
 			assigns: &assigner{
-				group: p.c.Group(config.StageResolve), topics: plan, stores: p.stores, admin: admin, window: core.seen, metrics: p.metrics, log: p.log,
+				group: p.c.Group(config.StageResolve), topics: plan, stores: p.stores, holdings: p.api.holdings, admin: admin, window: core.seen, metrics: p.metrics, log: p.log,
 				identity: state.Identity{App: p.c.App, Topic: plan.keyed, TopicID: plan.keyedID, PartitionCount: int32(plan.keyedPartitions), RulesVersion: core.rulesVersion},
 				purged:   map[int32]time.Time{},
 			},

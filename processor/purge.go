@@ -82,6 +82,7 @@ func (a *assigner) finishPurge(ctx context.Context, s *kafka.Session, id int32, 
 		return nil
 	}
 	open[id] = next
+	a.holdings.put(id, next.store)
 	return nil
 }
 

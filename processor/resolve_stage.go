@@ -24,6 +24,7 @@ type partition struct {
 	assignment uint64 // number of the assignment that brought it
 	store      *state.Store
 	overlay    *state.Overlay
+	holdings   *holdings // where others find the store
 
 	// The transaction under way; position is where the store will be once it is committed.
 	touched  bool

@@ -123,7 +123,8 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 		return err
 	}
 	if o.keep && cmd.Context().Err() == nil {
-		fmt.Fprintf(out, "\nStill up until Ctrl-C: Kafka at %s, metrics at http://%s/metrics\n", d.kafka.Brokers[0], p.HTTPAddr())
+		fmt.Fprintf(out, "\nStill up until Ctrl-C: Kafka at %[1]s, metrics at http://%[2]s/metrics\n"+
+			"Ask it about a customer: kinfold ask customer ID --api http://%[2]s\n", d.kafka.Brokers[0], p.HTTPAddr())
 		<-cmd.Context().Done()
 	}
 	cancel()

@@ -9,6 +9,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"kinfold/processor/normalize"
@@ -218,11 +219,27 @@ const (
 	LostInputSkip OnLostInput = "skip"
 )
 
-// HTTP is the server of /healthz, /readyz and /metrics. It has no authentication.
+// HTTP is the server of /healthz, /readyz and /metrics, which ask for no token, and of the questions below /v1, whose answers
+// are about people.
 type HTTP struct {
 	// Listen is the address, host:port; port 0 is any free one, which the log names. Default: 127.0.0.1:9464, reachable from
-	// this machine only.
+	// this machine only. Any other address needs a Token.
 	Listen string `yaml:"listen"`
+	// Token is what whoever asks a question has to show, as "Authorization: Bearer TOKEN": 16 characters or more, the same
+	// in all processes of an app. Default: none, which is allowed on loopback only.
+	Token Secret `yaml:"token"`
+	// Advertise is where the processes of an app find each other's questions, host:port: {instance_id} in it stands for the
+	// InstanceID of the process that is meant, so the text is the same in all of them. With it, a question about a
+	// partition that is elsewhere is passed on; without it, the answer says where that is. Default: empty.
+	Advertise string `yaml:"advertise"`
+}
+
+// InstancePlaceholder stands in HTTP.Advertise for the instance id of the process that is meant.
+const InstancePlaceholder = "{instance_id}"
+
+// AddressOf is where the process with an instance id answers questions; empty where that is not known.
+func (h *HTTP) AddressOf(instanceID string) string {
+	return strings.ReplaceAll(h.Advertise, InstancePlaceholder, instanceID)
 }
 
 // Log is the log on standard error.

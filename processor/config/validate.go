@@ -182,9 +182,34 @@ func (c *Config) validateProcess(v *validator) {
 			v.fault(fmt.Sprintf("forward_headers[%d]", i), "the name of a header", "is empty")
 		}
 	}
-	v.hostPort("http.listen", c.HTTP.Listen, "127.0.0.1:9464", true)
+	c.HTTP.validate(v, c.InstanceID)
 	v.oneOf("log.level", string(c.Log.Level), string(LogDebug), string(LogInfo), string(LogWarn), string(LogError))
 	v.oneOf("log.format", string(c.Log.Format), string(LogText), string(LogJSON))
+}
+
+// minToken is the least length of http.token.
+const minToken = 16
+
+func (h *HTTP) validate(v *validator, instanceID string) {
+	v.hostPort("http.listen", h.Listen, "127.0.0.1:9464", true)
+	token := h.Token.Reveal()
+	switch {
+	case token == "" && notLoopback(h.Listen):
+		v.fault("http.token", "a secret that whoever asks must show, such as ${file:/run/secrets/http_token}; or http.listen: 127.0.0.1:9464",
+			"is missing, and http.listen %s is reachable from other machines: answers about people are not given to everybody", h.Listen)
+	case token != "" && (len(token) < minToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7F })):
+		v.fault("http.token", fmt.Sprintf("%d or more ASCII characters without spaces, such as `openssl rand -hex 32` makes", minToken), "is no token")
+	}
+	if h.Advertise == "" {
+		return
+	}
+	v.hostPort("http.advertise", h.AddressOf("instance"), InstancePlaceholder+".kinfold:9464", false)
+	if !strings.Contains(h.Advertise, InstancePlaceholder) {
+		v.fault("http.advertise", "such as "+InstancePlaceholder+".kinfold:9464", "names one process for all: it holds no %s", InstancePlaceholder)
+	}
+	if instanceID == "" {
+		v.fault("instance_id", "the name by which http.advertise finds this process", "is missing while http.advertise is set")
+	}
 }
 
 func (k *Kafka) validate(v *validator) {

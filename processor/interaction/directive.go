@@ -63,14 +63,3 @@ type Ordered struct {
 	Author     string // as sent
 	DryRun     bool
 }
-
-// Named is an identifier within the realm of the record that holds it.
-type Named struct{ Namespace, Domain, Value string }
-
-// In returns the identifier of a realm; the zero Named gives the zero Key.
-func (n Named) In(realm string) Key {
-	if n == (Named{}) {
-		return Key{}
-	}
-	return Key{Realm: realm, Namespace: n.Namespace, Domain: n.Domain, Value: n.Value}
-}

@@ -397,8 +397,8 @@ func (n *Normalizer) RecordKey(k *interaction.Keyed) []byte {
 	return []byte(key.String())
 }
 
-// Realm is the realm of a StoreCode as it was sent; false where it is none.
-func (n *Normalizer) Realm(storeCode string) (string, bool) {
+// RealmOf is the realm of a StoreCode as it was sent; false where it is none.
+func (n *Normalizer) RealmOf(storeCode string) (string, bool) {
 	st := n.store(storeCode)
 	return st.realm, st.problem == ""
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
+
+	"kinfold/processor/interaction"
 )
 
 func parse(t *testing.T, text string) *Rules {
@@ -199,5 +201,41 @@ func TestBlockRuleNamesAreDifferent(t *testing.T) {
 	}
 	if len(names) != BlockRules {
 		t.Errorf("%d names of %d rules: %v", len(names), BlockRules, slices.Sorted(maps.Keys(names)))
+	}
+}
+
+// What a question names is normalised like what a source sends, and what an answer shows can be asked for.
+func TestNamedOfAQuestion(t *testing.T) {
+	r := DefaultRules()
+	r.Realms = map[string]string{"AR-*": "norte", "*": "resto"}
+	r.Regions, r.Countries = map[string]string{"AR-*": "AR"}, map[string]string{"AR-*": "AR"}
+	n := New(r)
+	for text, want := range map[string]string{
+		"email: ANA@Correo.example ":   "email:ana@correo.example in ",
+		"user@AR-001:00417":            "user@AR-001:00417 in norte",
+		"user@UY-001:7":                "user@UY-001:7 in resto",
+		"phone@AR-001:11 4321-8765":    "phone:+541143218765 in norte",
+		"phone:+54 11 4321-8765":       "phone:+541143218765 in ",
+		"document@AR-001:27.418.902":   "document@AR:27418902 in norte",
+		"document@AR:27418902":         "document@AR:27418902 in ",
+		"document:27418902":            "document:27418902 in ",
+		"phone:11 4321-8765":           "error",
+		"email:sinmail@correo.example": "error",
+		"mail:x":                       "error",
+	} {
+		in, err := interaction.ParseNamed(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "error"
+		if name, realm, err := n.Named(in); err == nil {
+			got = name.String() + " in " + realm
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	if n.Realm() != "resto" || !n.HasRealm("norte") || n.HasRealm("otro") {
+		t.Errorf("realm is %s", n.Realm())
 	}
 }

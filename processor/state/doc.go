@@ -22,5 +22,6 @@
 //   - A full restore is ingested at once: a crash before Finish has returned leaves an empty store or a full one.
 //   - Every error about the disk is an *Error and stops the process: the truth is in Kafka, nothing is lost.
 //
-// A Store and its Overlay belong to one goroutine. Stats, Err and Failed may be called from others.
+// A Store and its Overlay belong to one goroutine. Stats, Err, Failed and Snapshot may be called from others: a Snapshot is
+// how everybody else reads a store. An Archive reads the directory of a process that does not run.
 package state

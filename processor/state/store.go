@@ -4,14 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"kinfold/processor/table"
 )
 
-// Store holds the rows of one keyed partition. It belongs to one goroutine; only Stats, Err and Failed may be called
-// from others.
+// Store holds the rows of one keyed partition. It belongs to one goroutine; only Snapshot, Stats, Err and Failed may be
+// called from others.
 type Store struct {
 	stores *Stores
 	dir    string
@@ -31,8 +32,10 @@ type Store struct {
 	scratch       []byte // value of the last Get
 	rows          *rowCache
 
-	mu     sync.Mutex // between Close and those who may call from other goroutines
-	closed bool       // guarded by mu
+	mu      sync.Mutex // between Close and those who may call from other goroutines
+	closed  bool       // guarded by mu
+	closing atomic.Bool
+	readers sync.WaitGroup // snapshots that are open
 }
 
 // Open opens the store of a partition, and makes it where there is none. id.Partition must be the partition.
@@ -362,13 +365,17 @@ func (s *Store) Sync() error {
 
 // Close syncs and closes the store. It may be called again. After an error of an earlier call it closes what can be
 // closed and returns that error.
+//
+// Close waits for snapshots, which answer with an error from now on.
 func (s *Store) Close() error {
+	s.closing.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
+	s.readers.Wait()
 	err := errors.Join(s.release(), s.Sync())
 	if closed := s.batch.Close(); err == nil {
 		err = wrap(s.dir, "close", closed)

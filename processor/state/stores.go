@@ -123,27 +123,26 @@ func (s *Stores) prepare() error {
 	if err := makeDir(s.fs, s.dir); err != nil {
 		return err
 	}
-	if err := s.takeLock(); err != nil {
+	var err error
+	if s.lock, err = takeLock(s.fs, s.dir); err != nil {
 		return err
 	}
-	var err error
 	s.instance, err = s.loadInstanceID()
 	return err
 }
 
 // takeLock tells "another has it" from "the file cannot be made": the operating system answers the first with EAGAIN
 // or EACCES of fcntl, Pebble with an error of its own where it is this very process.
-func (s *Stores) takeLock() error {
-	lock, err := s.fs.Lock(s.fs.PathJoin(s.dir, lockFile))
+func takeLock(files FS, dir string) (io.Closer, error) {
+	lock, err := files.Lock(files.PathJoin(dir, lockFile))
 	var path *fs.PathError
 	switch {
 	case err == nil:
-		s.lock = lock
-		return nil
+		return lock, nil
 	case errors.As(err, &path), vfs.IsNoSpaceError(err), errors.Is(err, syscall.ENOLCK):
-		return fmt.Errorf("lock: %w", err)
+		return nil, fmt.Errorf("lock: %w", err)
 	}
-	return &Error{Kind: Locked, Dir: s.dir, Do: "open", Err: err}
+	return nil, &Error{Kind: Locked, Dir: dir, Do: "open", Err: err}
 }
 
 // loadInstanceID reads the instance id, or draws and writes it. The file appears whole or not at all.
