@@ -43,6 +43,10 @@ var (
 // type is a number, whatever its producer counts in it: unix_ms and its kin are for those. A time that has no such text (a year
 // beyond 9999, a clock beyond 24 hours) is the number that was written.
 //
+// Bytes are in Base64 whatever they hold: nothing says that they are text, and a number among them would lose its zeros where a
+// mapping trims. A producer who goes over from bytes to string therefore changes what is mapped, other than in an Interaction,
+// whose fields are known to be text.
+//
 // A body costs at most MaxTreeNodes values, and as text at most three times its bytes and forty for each value. A string that is
 // not UTF-8, values nested deeper than MaxTreeDepth and whatever else is no record of the schema are rejects, as are bytes left
 // over; the tree is then undefined until it is reset. Nothing in the tree points into body.
