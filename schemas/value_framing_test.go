@@ -341,3 +341,22 @@ func TestADecoderSaysWhatItIsMissing(t *testing.T) {
 		t.Errorf("a declared schema that is none: %v", err)
 	}
 }
+
+// Whatever a value and a header hold, each framing parts it or rejects it, and what it keeps is a part of the value.
+func FuzzSplit(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x00\x07x"), []byte(nil))
+	f.Add([]byte("\xc3\x01\x08\x07\x06\x05\x04\x03\x02\x01"), []byte("\x01\x89\x79\x17\x62\x23\x36\x41\x86\x96\x74\x29\x9b\x90\xa8\x02\xe2"))
+	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x00\x07"), []byte("\x00\x00\x00\x00\x00\x00\x00\x07"))
+	f.Add([]byte{}, []byte("JSON"))
+	f.Fuzz(func(t *testing.T, value, header []byte) {
+		for i := range framingNames {
+			key, body, reject := ValueFraming(i).Split(value, func(string) []byte { return header })
+			if reject == nil && (key.IsZero() || !strings.HasSuffix(string(value), string(body))) {
+				t.Errorf("%s: key %s, body %x", ValueFraming(i), key, body)
+			}
+			if reject != nil && reject.Detail == "" {
+				t.Errorf("%s: a reject that says nothing", ValueFraming(i))
+			}
+		}
+	})
+}
