@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -51,13 +52,16 @@ type Registry struct {
 	mu sync.RWMutex
 	// known are the schemas in use since the last change of generations, older those before: what Known is asked for goes over.
 	// What it has affirmed is therefore found until as many others as a generation holds were asked for after it.
-	known, older map[SchemaKey]verdict
+	known, older map[SchemaKey]*verdict
 	bytes        int                     // of schema text in known
 	unknown      map[SchemaKey]time.Time // until when a key is not asked for again
+	// last is the schema that was decoded with last: most topics have one. Knows does not look at it, so it keeps nothing alive.
+	last atomic.Pointer[verdict]
 }
 
 // verdict is what is known of a schema id: its reader, or why records with it are rejects.
 type verdict struct {
+	key    SchemaKey
 	reader *Reader
 	reject *interaction.Reject
 	bytes  int // of schema text
@@ -87,7 +91,7 @@ func OpenRegistry(c RegistryConfig) (*Registry, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{cl: cl, apicurio: apicurio, log: log, known: map[SchemaKey]verdict{}, unknown: map[SchemaKey]time.Time{}}, nil
+	return &Registry{cl: cl, apicurio: apicurio, log: log, known: map[SchemaKey]*verdict{}, unknown: map[SchemaKey]time.Time{}}, nil
 }
 
 // Known reports whether records with the id can be decoded or rejected without asking the registry.
@@ -97,26 +101,30 @@ func (r *Registry) Known(id int) bool { return r.Knows(ByID(id)) }
 func (r *Registry) Knows(key SchemaKey) bool {
 	r.mu.RLock()
 	_, known := r.known[key]
+	if known { // nearly always
+		r.mu.RUnlock()
+		return true
+	}
 	v, older := r.older[key]
 	until, unknown := r.unknown[key]
 	r.mu.RUnlock()
-	if older && !known {
+	if older {
 		r.mu.Lock()
-		r.keep(key, v)
+		r.keep(v)
 		r.mu.Unlock()
 	}
-	return known || older || key.impossible() || unknown && time.Now().Before(until)
+	return older || key.impossible() || unknown && time.Now().Before(until)
 }
 
 // keep puts a verdict into the present generation, and begins another when it is full. The lock is held.
-func (r *Registry) keep(key SchemaKey, v verdict) {
+func (r *Registry) keep(v *verdict) {
 	if len(r.known) >= maxReaders || r.bytes+v.bytes > maxReaderBytes && len(r.known) > 0 {
-		r.known, r.older, r.bytes = map[SchemaKey]verdict{}, r.known, 0
+		r.known, r.older, r.bytes = map[SchemaKey]*verdict{}, r.known, 0
 	}
-	if _, ok := r.known[key]; !ok {
+	if _, ok := r.known[v.key]; !ok {
 		r.bytes += v.bytes
 	}
-	r.known[key] = v
+	r.known[v.key] = v
 }
 
 // Fetch asks for the schema of an id. That the registry does not know it, or that it is unusable, is an answer, too; the only
@@ -138,7 +146,8 @@ func (r *Registry) Learn(ctx context.Context, key SchemaKey) error {
 		r.unknown[key] = time.Now().Add(unknownFor)
 		return nil
 	}
-	r.keep(key, *v)
+	r.keep(v)
+	r.last.Store(nil) // it may be what was known of the key before it was forgotten
 	return nil
 }
 
@@ -151,7 +160,7 @@ func (r *Registry) ask(ctx context.Context, key SchemaKey) (*verdict, error) {
 	case err != nil:
 		return nil, unreachable(ctx, err)
 	case held.kind != sr.TypeAvro:
-		return &verdict{reject: &interaction.Reject{Reason: interaction.ReasonUnsupportedType, Detail: fmt.Sprintf("%s is of type %s, not AVRO", key, held.kind)}}, nil
+		return &verdict{key: key, reject: &interaction.Reject{Reason: interaction.ReasonUnsupportedType, Detail: fmt.Sprintf("%s is of type %s, not AVRO", key, held.kind)}}, nil
 	case held.text == "":
 		return nil, unreachable(ctx, fmt.Errorf("its answer for %s holds no schema", key))
 	}
@@ -166,9 +175,9 @@ func (r *Registry) ask(ctx context.Context, key SchemaKey) (*verdict, error) {
 	case err != nil:
 		reason := err.Error()
 		reason = strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
-		return &verdict{reject: &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: fmt.Sprintf("%s: %s", key, reason)}}, nil
+		return &verdict{key: key, reject: &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: fmt.Sprintf("%s: %s", key, reason)}}, nil
 	}
-	return &verdict{reader: reader, bytes: len(text)}, nil
+	return &verdict{key: key, reader: reader, bytes: len(text)}, nil
 }
 
 // Interaction decodes the body of a record that was written with the schema of that id.
@@ -201,19 +210,20 @@ func (r *Registry) Tree(id int, body []byte, to *source.Tree) (source.Node, *int
 // Reader returns what decodes records with the key; it asks nothing. A key that was not learned is as one that the registry does
 // not know.
 func (r *Registry) Reader(key SchemaKey) (*Reader, *interaction.Reject) {
+	if v := r.last.Load(); v != nil && v.key == key {
+		return v.reader, v.reject
+	}
 	r.mu.RLock()
 	v, ok := r.known[key]
 	if !ok {
 		v, ok = r.older[key]
 	}
 	r.mu.RUnlock()
-	switch {
-	case !ok:
+	if !ok {
 		return nil, &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("the registry does not know %s", key)}
-	case v.reject != nil:
-		return nil, v.reject
 	}
-	return v.reader, nil
+	r.last.Store(v)
+	return v.reader, v.reject
 }
 
 // Register registers our schemas under TopicNameStrategy, <topic>-value, with the compatibility BACKWARD_TRANSITIVE, and returns

@@ -136,7 +136,7 @@ func TestASchemaInUseOutlivesAThousandOthers(t *testing.T) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for id := range n {
-			r.keep(ByID(from+id), verdict{reader: &Reader{}})
+			r.keep(&verdict{key: ByID(from + id), reader: &Reader{}})
 		}
 	}
 	for round := range 3 {
@@ -166,7 +166,7 @@ func TestASchemaInUseOutlivesAThousandOthers(t *testing.T) {
 func TestLargeSchemasEndAGenerationEarlier(t *testing.T) {
 	r := openRegistry(t, "http://127.0.0.1:1")
 	for id := range 1_000 {
-		r.keep(ByID(id), verdict{reader: &Reader{}, bytes: maxSchemaBytes})
+		r.keep(&verdict{key: ByID(id), reader: &Reader{}, bytes: maxSchemaBytes})
 	}
 	if kept := (len(r.known) + len(r.older)) * maxSchemaBytes; kept > 2*maxReaderBytes {
 		t.Errorf("%d bytes of schemas are kept, at most %d", kept, 2*maxReaderBytes)

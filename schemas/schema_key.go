@@ -20,7 +20,8 @@ type SchemaKey struct {
 	low, high uint64 // a number; of a GUID the second and the first half
 }
 
-type keyKind uint8
+// keyKind is as wide as the numbers: a key without gaps is hashed in one go.
+type keyKind uint64
 
 const (
 	keyNone keyKind = iota

@@ -255,6 +255,29 @@ func TestKeysThatNobodyKnowsAreRejectsAndRegistriesThatCannotSayAreWaitedFor(t *
 	}
 }
 
+func TestWhatIsLearnedAnewReplacesWhatWasKnown(t *testing.T) {
+	f := fake(t)
+	f.SeedSchema("cliente", 1, 1, sr.Schema{Schema: cliente, Type: sr.TypeAvro})
+	f.SeedSchema("venta", 1, 7, sr.Schema{Schema: venta, Type: sr.TypeAvro, References: []sr.SchemaReference{{Name: "tienda.Cliente", Subject: "cliente", Version: 1}}})
+	answering(f, http.MethodGet, "/subjects/cliente/", http.StatusNotFound, `{"error_code":40402,"message":"version not found"}`)
+	r := openRegistry(t, f.URL())
+	learn := func() *interaction.Reject {
+		t.Helper()
+		if err := r.Learn(t.Context(), ByID(7)); err != nil {
+			t.Fatal(err)
+		}
+		_, reject := r.Reader(ByID(7))
+		return reject
+	}
+	if reject := learn(); reject == nil || reject.Reason != interaction.ReasonBadSchema {
+		t.Errorf("reject %v, want bad_schema", reject)
+	}
+	f.ClearInterceptors()
+	if reject := learn(); reject != nil {
+		t.Errorf("it was mended: %v", reject)
+	}
+}
+
 func TestSingleObjectsAreReadByOurContractsAndDeclaredSchemas(t *testing.T) {
 	inline := strings.Replace(venta, `"tienda.Cliente"`, cliente, 1)
 	d, err := NewValueDecoder(FramingSingleObject, nil, inline)
