@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -124,11 +125,27 @@ func documented(t *testing.T, path string, fields []map[string]any) {
 	}
 }
 
-// A fingerprint is part of every value on a topic without a registry: a changed one makes them unreadable.
+// A fingerprint is part of every value on a topic without a registry: a changed one makes them unreadable. These are the ones of
+// SchemaNormalization.parsingFingerprint64 of Apache Avro 1.12.2 for Java.
 func TestFingerprintsAreStable(t *testing.T) {
 	got := map[string]uint64{}
 	for _, k := range Kinds {
 		got[k.String()] = k.Fingerprint()
+	}
+	want := map[string]uint64{
+		"Interaction": 0x59eb52d7d5668637, "KeyedInteraction": 0x0f2f1ba180ab95ba, "UnifiedCustomerEvent": 0x2c84f6c73154d619, "IdentityDirective": 0x8babcc2d2e510690,
+		"IdentityChange": 0x4a768974a813e089, "IdentityMapEntry": 0x80f60d03c5b061d8,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("fingerprints (-want +got):\n%s", d)
+	}
+}
+
+// The fingerprints that were written before: the Avro library must not change its mind about them.
+func TestFormerFingerprintsAreStable(t *testing.T) {
+	got := map[string]uint64{}
+	for _, k := range Kinds {
+		got[k.String()] = binary.LittleEndian.Uint64(formerObject[k][2:])
 	}
 	want := map[string]uint64{
 		"Interaction": 15091926068549325638, "KeyedInteraction": 16560180787443945061, "UnifiedCustomerEvent": 14627293717556145149, "IdentityDirective": 13841655370862453598,
@@ -159,7 +176,12 @@ func TestFramings(t *testing.T) {
 	if id, ok := RegistryID(confluent.Append(nil, KindMapRow)); !ok || id != 258 {
 		t.Errorf("schema id %d, %v; want 258", id, ok)
 	}
-	// What was written before a registry was configured is still read.
+	// What was written with the fingerprints of former times is still read, and what was written before a registry was configured.
+	for _, k := range Kinds {
+		if _, err := SingleObject().Body(formerObject[k], k); err != nil {
+			t.Error(err)
+		}
+	}
 	if _, err := confluent.Body(SingleObject().Append(nil, KindMapRow), KindMapRow); err != nil {
 		t.Error(err)
 	}

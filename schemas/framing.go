@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -44,7 +43,7 @@ func (f Framing) Append(dst []byte, k Kind) []byte {
 // Body is what follows the beginning of a value of ours, in either framing. The error says that the value is none of ours.
 func (f Framing) Body(value []byte, k Kind) ([]byte, error) {
 	switch {
-	case bytes.HasPrefix(value, singleObject[k]):
+	case isSingleObject(value, k):
 		return value[singleObjectLen:], nil
 	case f.ids[k] != 0 && len(value) >= confluentLen && value[0] == confluentMagic && binary.BigEndian.Uint32(value[1:]) == f.ids[k]:
 		return value[confluentLen:], nil
@@ -84,7 +83,7 @@ func decodeFramed(value []byte, kind Kind, registry *Registry, byID func(int, []
 	if len(value) < singleObjectLen || value[0] != 0xC3 || value[1] != 0x01 {
 		return &interaction.Reject{Reason: interaction.ReasonUnparsable, Detail: "the value begins neither with a schema id of a registry (00) nor with an Avro fingerprint (C3 01)"}
 	}
-	if !bytes.HasPrefix(value, singleObject[kind]) {
+	if !isSingleObject(value, kind) {
 		return &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("Avro fingerprint %016x is not that of the %s contract", binary.LittleEndian.Uint64(value[2:]), kind)}
 	}
 	return own(value[singleObjectLen:])

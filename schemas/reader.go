@@ -32,13 +32,16 @@ var _ = func() bool {
 	return true
 }()
 
-// Reader decodes interactions that were written with one schema, whatever it is: its fields are taken over by name, with aliases,
-// promotions and our defaults. A schema that is ours but for documentation is read by the typed codec.
+// Reader decodes what was written with one schema, whatever it is. As an interaction, the fields of a record are taken over by
+// name, with aliases, promotions and our defaults; a schema that is ours but for documentation is read by the typed codec. As a
+// tree, every value is there under its own name. A Reader may be used by several goroutines.
 type Reader struct {
 	codec  *goavro.Codec // nil: the schema is ours
 	schema *schemaNode
+	shape  *shape
 	fields [fieldCount]*writerField
 	orders bool // the schema is that of our directives
+	bare   bool // the schema is a union, array or map: it has no fields that could be taken over
 }
 
 // NewReader compiles a writer's schema. The error says what is wrong with the schema, in words fit for reject.detail.
@@ -47,17 +50,21 @@ func NewReader(schema string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	r := &Reader{schema: node, shape: shapeOf(node, map[*schemaNode]*shape{})}
 	if node.equal(ours) {
-		return &Reader{}, nil
+		return r, nil
 	}
-	if node.kind != "record" {
+	switch node.kind {
+	case "record":
+	case "union", "array", "map":
+		r.bare = true
+	default:
 		return nil, fmt.Errorf("it describes a %s, not a record", node.kind)
 	}
-	codec, err := newCodec(schema)
-	if err != nil {
+	if r.codec, err = newCodec(schema); err != nil {
 		return nil, err
 	}
-	r := &Reader{codec: codec, schema: node, orders: node.equal(oursDirective)}
+	r.orders = node.equal(oursDirective)
 	for i, name := range fieldNames {
 		r.fields[i] = node.field(name)
 	}
@@ -104,6 +111,9 @@ var fieldNames = [fieldCount]string{"event_id", "source", "channel", "type", "st
 func (r *Reader) Interaction(body []byte, dst *interaction.Interaction) *interaction.Reject {
 	if r.codec == nil {
 		return DecodeInteraction(body, dst)
+	}
+	if r.bare {
+		return &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: fmt.Sprintf("it describes a %s, not a record", r.schema.kind)}
 	}
 	if reject := r.walk(body); reject != nil {
 		return reject

@@ -3,6 +3,7 @@ package schemas
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,18 +13,32 @@ import (
 // maxReferences bounds the schemas that one schema may refer to, itself or through others.
 const maxReferences = 100
 
+// definition is a schema as a registry holds it.
+type definition struct {
+	text string
+	kind sr.SchemaType
+	refs []reference
+}
+
+// reference is what a schema says of another that it takes types from.
+type reference struct {
+	name  string // what it calls it
+	place string // where the other is: version 4 of subject clientes
+	fetch func(context.Context) (definition, error)
+}
+
 // inlined puts the schemas that a schema refers to, itself or through others, in the place of the first use of their names: the
 // Avro library takes one text.
-func (r *Registry) inlined(ctx context.Context, s sr.Schema) (string, error) {
-	if len(s.References) == 0 {
-		return s.Schema, nil
+func inlined(ctx context.Context, d definition) (string, error) {
+	if len(d.refs) == 0 {
+		return d.text, nil
 	}
-	refs := references{registry: r, named: map[string]any{}, seen: map[version]bool{}, bytes: len(s.Schema)}
-	if err := refs.gather(ctx, s.References); err != nil {
+	refs := references{named: map[string]any{}, seen: map[string]bool{}, bytes: len(d.text)}
+	if err := refs.gather(ctx, d.refs); err != nil {
 		return "", err
 	}
 	var parsed any
-	if err := json.Unmarshal([]byte(s.Schema), &parsed); err != nil {
+	if err := json.Unmarshal([]byte(d.text), &parsed); err != nil {
 		return "", fmt.Errorf("it is no JSON: %w", err)
 	}
 	text, err := json.Marshal(inline(parsed, "", refs.named))
@@ -32,43 +47,36 @@ func (r *Registry) inlined(ctx context.Context, s sr.Schema) (string, error) {
 
 // references gathers the schemas that one refers to, each once.
 type references struct {
-	registry *Registry
-	named    map[string]any // definitions by full name
-	seen     map[version]bool
-	bytes    int // of schema text so far
+	named map[string]any  // definitions by full name
+	seen  map[string]bool // by place
+	bytes int             // of schema text so far
 }
 
-type version struct {
-	subject string
-	version int
-}
-
-func (g *references) gather(ctx context.Context, refs []sr.SchemaReference) error {
+func (g *references) gather(ctx context.Context, refs []reference) error {
 	for _, ref := range refs {
-		v := version{ref.Subject, ref.Version}
-		if g.seen[v] {
+		if g.seen[ref.place] {
 			continue
 		}
-		g.seen[v] = true
+		g.seen[ref.place] = true
 		if len(g.seen) > maxReferences {
 			return fmt.Errorf("it refers to more than %d schemas", maxReferences)
 		}
-		referred, err := g.registry.cl.SchemaByVersion(ctx, ref.Subject, ref.Version)
-		if notFound(err) {
-			return fmt.Errorf("it refers to version %d of subject %s, which does not exist", ref.Version, ref.Subject)
+		referred, err := ref.fetch(ctx)
+		if errors.Is(err, errUnknownSchema) {
+			return fmt.Errorf("it refers to %s, which does not exist", ref.place)
 		}
 		if err != nil {
 			return unreachable(ctx, err)
 		}
-		if g.bytes += len(referred.Schema.Schema); g.bytes > maxSchemaBytes {
+		if g.bytes += len(referred.text); g.bytes > maxSchemaBytes {
 			return fmt.Errorf("with the schemas that it refers to it has more than %d bytes", maxSchemaBytes)
 		}
 		var parsed any
-		if err := json.Unmarshal([]byte(referred.Schema.Schema), &parsed); err != nil {
-			return fmt.Errorf("version %d of subject %s is no JSON: %w", ref.Version, ref.Subject, err)
+		if err := json.Unmarshal([]byte(referred.text), &parsed); err != nil {
+			return fmt.Errorf("%s is no JSON: %w", ref.place, err)
 		}
-		g.named[definedName(parsed, ref.Name)] = parsed
-		if err := g.gather(ctx, referred.Schema.References); err != nil {
+		g.named[definedName(parsed, ref.name)] = parsed
+		if err := g.gather(ctx, referred.refs); err != nil {
 			return err
 		}
 	}

@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/source"
 )
 
 const (
@@ -26,8 +28,6 @@ const (
 	// maxUnknown bounds the ids that the registry did not know: bytes that only look like an id must not push out the schemas in
 	// use. Beyond it the registry is asked again.
 	maxUnknown = 10_000
-	// maxID is the greatest schema id that a registry gives out.
-	maxID = 1<<31 - 1
 	// maxReason bounds what a reject says of a schema, in bytes.
 	maxReason = 500
 )
@@ -45,19 +45,23 @@ type RegistryConfig struct {
 
 // Registry is a schema registry, with what it said so far. It may be used by several goroutines.
 type Registry struct {
-	cl  *sr.Client
-	log *slog.Logger
+	cl       *sr.Client
+	apicurio *sr.Client // the same registry by Apicurio's own interface, for ids that Confluent's does not know
+	log      *slog.Logger
 
 	mu sync.RWMutex
 	// known are the schemas in use since the last change of generations, older those before: what Known is asked for goes over.
 	// What it has affirmed is therefore found until as many others as a generation holds were asked for after it.
-	known, older map[int]verdict
-	bytes        int               // of schema text in known
-	unknown      map[int]time.Time // until when an id is not asked for again
+	known, older map[SchemaKey]*verdict
+	bytes        int                     // of schema text in known
+	unknown      map[SchemaKey]time.Time // until when a key is not asked for again
+	// last is the schema that was decoded with last: most topics have one. Knows does not look at it, so it keeps nothing alive.
+	last atomic.Pointer[verdict]
 }
 
 // verdict is what is known of a schema id: its reader, or why records with it are rejects.
 type verdict struct {
+	key    SchemaKey
 	reader *Reader
 	reject *interaction.Reject
 	bytes  int // of schema text
@@ -79,43 +83,57 @@ func OpenRegistry(c RegistryConfig) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
+	apicurio, err := sr.NewClient(append(opts, sr.URLs(apicurioURLs(c.URLs)...), sr.PreReq(acceptJSON))...)
+	if err != nil {
+		return nil, fmt.Errorf("schema registry: %w", err)
+	}
 	log := c.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{cl: cl, log: log, known: map[int]verdict{}, unknown: map[int]time.Time{}}, nil
+	return &Registry{cl: cl, apicurio: apicurio, log: log, known: map[SchemaKey]*verdict{}, unknown: map[SchemaKey]time.Time{}}, nil
 }
 
 // Known reports whether records with the id can be decoded or rejected without asking the registry.
-func (r *Registry) Known(id int) bool {
+func (r *Registry) Known(id int) bool { return r.Knows(ByID(id)) }
+
+// Knows is Known for any key.
+func (r *Registry) Knows(key SchemaKey) bool {
 	r.mu.RLock()
-	_, known := r.known[id]
-	v, older := r.older[id]
-	until, unknown := r.unknown[id]
+	_, known := r.known[key]
+	if known { // nearly always
+		r.mu.RUnlock()
+		return true
+	}
+	v, older := r.older[key]
+	until, unknown := r.unknown[key]
 	r.mu.RUnlock()
-	if older && !known {
+	if older {
 		r.mu.Lock()
-		r.keep(id, v)
+		r.keep(v)
 		r.mu.Unlock()
 	}
-	return known || older || id > maxID || unknown && time.Now().Before(until)
+	return older || key.impossible() || unknown && time.Now().Before(until)
 }
 
 // keep puts a verdict into the present generation, and begins another when it is full. The lock is held.
-func (r *Registry) keep(id int, v verdict) {
+func (r *Registry) keep(v *verdict) {
 	if len(r.known) >= maxReaders || r.bytes+v.bytes > maxReaderBytes && len(r.known) > 0 {
-		r.known, r.older, r.bytes = map[int]verdict{}, r.known, 0
+		r.known, r.older, r.bytes = map[SchemaKey]*verdict{}, r.known, 0
 	}
-	if _, ok := r.known[id]; !ok {
+	if _, ok := r.known[v.key]; !ok {
 		r.bytes += v.bytes
 	}
-	r.known[id] = v
+	r.known[v.key] = v
 }
 
 // Fetch asks for the schema of an id. That the registry does not know it, or that it is unusable, is an answer, too; the only
 // errors are ErrRegistryUnreachable and the end of ctx.
-func (r *Registry) Fetch(ctx context.Context, id int) error {
-	v, err := r.ask(ctx, id)
+func (r *Registry) Fetch(ctx context.Context, id int) error { return r.Learn(ctx, ByID(id)) }
+
+// Learn is Fetch for any key.
+func (r *Registry) Learn(ctx context.Context, key SchemaKey) error {
+	v, err := r.ask(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -125,27 +143,28 @@ func (r *Registry) Fetch(ctx context.Context, id int) error {
 		if len(r.unknown) >= maxUnknown {
 			clear(r.unknown)
 		}
-		r.unknown[id] = time.Now().Add(unknownFor)
+		r.unknown[key] = time.Now().Add(unknownFor)
 		return nil
 	}
-	r.keep(id, *v)
+	r.keep(v)
+	r.last.Store(nil) // it may be what was known of the key before it was forgotten
 	return nil
 }
 
-// ask returns nil without an error where the registry does not know the id.
-func (r *Registry) ask(ctx context.Context, id int) (*verdict, error) {
-	schema, err := r.cl.SchemaByID(ctx, id)
+// ask returns nil without an error where the registry does not know the key.
+func (r *Registry) ask(ctx context.Context, key SchemaKey) (*verdict, error) {
+	held, err := r.definitionOf(ctx, key)
 	switch {
-	case status(err) == http.StatusNotFound && code(err) == codeUnknownID, status(err) == http.StatusBadRequest && code(err) != 0:
+	case errors.Is(err, errUnknownSchema):
 		return nil, nil
 	case err != nil:
 		return nil, unreachable(ctx, err)
-	case schema.Type != sr.TypeAvro:
-		return &verdict{reject: &interaction.Reject{Reason: interaction.ReasonUnsupportedType, Detail: fmt.Sprintf("schema id %d is of type %s, not AVRO", id, schema.Type)}}, nil
-	case schema.Schema == "":
-		return nil, unreachable(ctx, fmt.Errorf("its answer for schema id %d holds no schema", id))
+	case held.kind != sr.TypeAvro:
+		return &verdict{key: key, reject: &interaction.Reject{Reason: interaction.ReasonUnsupportedType, Detail: fmt.Sprintf("%s is of type %s, not AVRO", key, held.kind)}}, nil
+	case held.text == "":
+		return nil, unreachable(ctx, fmt.Errorf("its answer for %s holds no schema", key))
 	}
-	text, err := r.inlined(ctx, schema)
+	text, err := inlined(ctx, held)
 	var reader *Reader
 	if err == nil {
 		reader, err = NewReader(text)
@@ -156,14 +175,14 @@ func (r *Registry) ask(ctx context.Context, id int) (*verdict, error) {
 	case err != nil:
 		reason := err.Error()
 		reason = strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
-		return &verdict{reject: &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: fmt.Sprintf("schema id %d: %s", id, reason)}}, nil
+		return &verdict{key: key, reject: &interaction.Reject{Reason: interaction.ReasonBadSchema, Detail: fmt.Sprintf("%s: %s", key, reason)}}, nil
 	}
-	return &verdict{reader: reader, bytes: len(text)}, nil
+	return &verdict{key: key, reader: reader, bytes: len(text)}, nil
 }
 
 // Interaction decodes the body of a record that was written with the schema of that id.
 func (r *Registry) Interaction(id int, body []byte, dst *interaction.Interaction) *interaction.Reject {
-	reader, reject := r.reader(id)
+	reader, reject := r.Reader(ByID(id))
 	if reject != nil {
 		return reject
 	}
@@ -172,27 +191,39 @@ func (r *Registry) Interaction(id int, body []byte, dst *interaction.Interaction
 
 // Directive decodes the body of a directive, which must be written with our schema.
 func (r *Registry) Directive(id int, body []byte, dst *interaction.Directive) *interaction.Reject {
-	reader, reject := r.reader(id)
+	reader, reject := r.Reader(ByID(id))
 	if reject != nil {
 		return reject
 	}
 	return reader.Directive(body, dst)
 }
 
-func (r *Registry) reader(id int) (*Reader, *interaction.Reject) {
+// Tree decodes the body of a record that was written with the schema of that id.
+func (r *Registry) Tree(id int, body []byte, to *source.Tree) (source.Node, *interaction.Reject) {
+	reader, reject := r.Reader(ByID(id))
+	if reject != nil {
+		return 0, reject
+	}
+	return reader.Tree(body, to)
+}
+
+// Reader returns what decodes records with the key; it asks nothing. A key that was not learned is as one that the registry does
+// not know.
+func (r *Registry) Reader(key SchemaKey) (*Reader, *interaction.Reject) {
+	if v := r.last.Load(); v != nil && v.key == key {
+		return v.reader, v.reject
+	}
 	r.mu.RLock()
-	v, ok := r.known[id]
+	v, ok := r.known[key]
 	if !ok {
-		v, ok = r.older[id]
+		v, ok = r.older[key]
 	}
 	r.mu.RUnlock()
-	switch {
-	case !ok:
-		return nil, &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("the registry does not know schema id %d", id)}
-	case v.reject != nil:
-		return nil, v.reject
+	if !ok {
+		return nil, &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("the registry does not know %s", key)}
 	}
-	return v.reader, nil
+	r.last.Store(v)
+	return v.reader, v.reject
 }
 
 // Register registers our schemas under TopicNameStrategy, <topic>-value, with the compatibility BACKWARD_TRANSITIVE, and returns
@@ -231,9 +262,6 @@ func status(err error) int {
 	}
 	return 0
 }
-
-// codeUnknownID is how a registry says that it has no schema of an id; a 404 without it may come from a proxy or a wrong path.
-const codeUnknownID = 40403
 
 // code is the error code within an answer.
 func code(err error) int {

@@ -136,7 +136,7 @@ func TestASchemaInUseOutlivesAThousandOthers(t *testing.T) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for id := range n {
-			r.keep(from+id, verdict{reader: &Reader{}})
+			r.keep(&verdict{key: ByID(from + id), reader: &Reader{}})
 		}
 	}
 	for round := range 3 {
@@ -166,7 +166,7 @@ func TestASchemaInUseOutlivesAThousandOthers(t *testing.T) {
 func TestLargeSchemasEndAGenerationEarlier(t *testing.T) {
 	r := openRegistry(t, "http://127.0.0.1:1")
 	for id := range 1_000 {
-		r.keep(id, verdict{reader: &Reader{}, bytes: maxSchemaBytes})
+		r.keep(&verdict{key: ByID(id), reader: &Reader{}, bytes: maxSchemaBytes})
 	}
 	if kept := (len(r.known) + len(r.older)) * maxSchemaBytes; kept > 2*maxReaderBytes {
 		t.Errorf("%d bytes of schemas are kept, at most %d", kept, 2*maxReaderBytes)
@@ -224,7 +224,11 @@ func TestASchemaReferredToInTwoWaysIsInlinedOnce(t *testing.T) {
 	f.SeedSchema("linea", 1, 2, avro(`{"type":"record","name":"Linea","namespace":"tienda","fields":[{"name":"total","type":"Importe"}]}`, money))
 	f.SeedSchema("in-value", 1, 3, avro(record(required+`,{"name":"l","type":{"type":"array","items":"tienda.Linea"}},{"name":"t","type":"tienda.Importe"}`), money, line))
 	r := openRegistry(t, f.URL())
-	text, err := r.inlined(t.Context(), avro(record(`{"name":"l","type":["null","tienda.Linea"]},{"name":"t","type":"tienda.Importe"}`), line, money))
+	held, err := r.confluent(avro(record(`{"name":"l","type":["null","tienda.Linea"]},{"name":"t","type":"tienda.Importe"}`), line, money), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := inlined(t.Context(), held)
 	if err != nil || strings.Count(text, `"tienda.Importe"`) != 2 || strings.Count(text, `"name":"v"`) != 1 {
 		t.Errorf("inlined %s, %v", text, err)
 	}

@@ -7,6 +7,7 @@
 package schemas
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/binary"
 	"fmt"
@@ -62,11 +63,29 @@ func (k Kind) Fingerprint() uint64 { return binary.LittleEndian.Uint64(singleObj
 // singleObject are the headers of the single-object encoding: C3 01 and the fingerprint.
 var singleObject = func() (h [kinds][]byte) {
 	for _, k := range Kinds {
+		h[k] = singleObjectHeader(mustParse(k.Schema()).fingerprint())
+	}
+	return h
+}()
+
+// formerObject are the headers that were written with the Avro library's fingerprints, which leave out other things than Avro's
+// specification does: values on topics that are older than the change begin so. They are read, and no longer written.
+var formerObject = func() (h [kinds][]byte) {
+	for _, k := range Kinds {
 		codec, err := goavro.NewCodec(k.Schema())
 		if err != nil {
 			panic(fmt.Sprintf("schema of %s: %v", k, err)) // the contract is part of the program
 		}
-		h[k] = binary.LittleEndian.AppendUint64([]byte{0xC3, 0x01}, codec.Rabin)
+		h[k] = singleObjectHeader(codec.Rabin)
 	}
 	return h
 }()
+
+func singleObjectHeader(fingerprint uint64) []byte {
+	return binary.LittleEndian.AppendUint64([]byte{0xC3, 0x01}, fingerprint)
+}
+
+// isSingleObject reports whether a value begins with the header of a contract.
+func isSingleObject(value []byte, k Kind) bool {
+	return bytes.HasPrefix(value, singleObject[k]) || bytes.HasPrefix(value, formerObject[k])
+}

@@ -87,7 +87,7 @@ func (w *walker) value(n *schemaNode) {
 	case "fixed":
 		w.fixed(n.size)
 	case "enum":
-		w.index(n.symbols)
+		w.index(len(n.symbols))
 	case "union":
 		if i := w.index(len(n.branches)); w.err == nil {
 			w.value(n.branches[i])
@@ -107,10 +107,10 @@ func (w *walker) value(n *schemaNode) {
 }
 
 // index reads the number of a symbol or a branch.
-func (w *walker) index(n int) int {
-	i := w.long()
+func (c *cursor) index(n int) int {
+	i := c.long()
 	if i < 0 || i >= int64(n) {
-		w.fail(errBranch)
+		c.fail(errBranch)
 		return 0
 	}
 	return int(i)

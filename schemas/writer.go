@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
@@ -16,12 +17,12 @@ type schemaNode struct {
 	fields   []*writerField
 	items    *schemaNode // of an array or map
 	branches []*schemaNode
-	size     int    // of a fixed, in bytes
-	symbols  int    // of an enum: how many
-	scale    int    // of a decimal
-	leaves   int    // see countLeaves; 0 for a primitive
-	weighs   bool   // every value takes at least a byte
-	detail   string // symbols, size, precision and scale: what else makes two schemas differ
+	size     int      // of a fixed, in bytes
+	symbols  []string // of an enum
+	scale    int      // of a decimal
+	leaves   int      // see countLeaves; 0 for a primitive
+	weighs   bool     // every value takes at least a byte
+	detail   string   // symbols, size, precision and scale: what else makes two schemas differ
 }
 
 type writerField struct {
@@ -160,13 +161,14 @@ func (p *schemaParser) complex(v map[string]any, namespace string, depth int) (*
 	n.logical, _ = v["logicalType"].(string)
 	if n.logical == "decimal" {
 		n.detail = fmt.Sprint(v["precision"], ",", v["scale"])
-		for _, key := range []string{"precision", "scale"} {
-			if digits, ok := v[key].(float64); ok && (digits < 0 || digits > maxDigits) {
-				return nil, fmt.Errorf("a decimal has a %s of %v, at most %d", key, digits, maxDigits)
-			}
+		if _, err := digitsOf(v, "precision"); err != nil {
+			return nil, err
 		}
-		scale, _ := v["scale"].(float64) // absent: 0
-		n.scale = int(scale)
+		scale, err := digitsOf(v, "scale")
+		if err != nil {
+			return nil, err
+		}
+		n.scale = scale
 	}
 	var err error
 	switch kind {
@@ -188,7 +190,10 @@ func (p *schemaParser) complex(v map[string]any, namespace string, depth int) (*
 		}
 		n.detail += fmt.Sprint(v["symbols"], v["size"])
 		symbols, _ := v["symbols"].([]any)
-		n.symbols = len(symbols)
+		for _, symbol := range symbols {
+			text, _ := symbol.(string)
+			n.symbols = append(n.symbols, text)
+		}
 		if kind == "fixed" {
 			size, _ := v["size"].(float64)
 			if n.size = int(size); size < 1 || size > maxFixed {
@@ -219,6 +224,20 @@ func (p *schemaParser) complex(v map[string]any, namespace string, depth int) (*
 		return nil, fmt.Errorf("the items of an %s take no bytes: a short record could claim any number of them", kind)
 	}
 	return n, nil
+}
+
+// digitsOf is the precision or scale of a decimal; 0 where it has none, as Avro's specification has it. One that cannot be read is
+// an error: every amount would be wrong by some power of ten.
+func digitsOf(decimal map[string]any, key string) (int, error) {
+	v, ok := decimal[key]
+	if !ok {
+		return 0, nil
+	}
+	digits, ok := v.(float64)
+	if !ok || digits < 0 || digits > maxDigits || digits != math.Trunc(digits) {
+		return 0, fmt.Errorf("a decimal has a %s of %v, not a whole number of at most %d", key, v, maxDigits)
+	}
+	return int(digits), nil
 }
 
 // takesBytes reports whether every value of the type is encoded in at least one byte. Its parts are known already.

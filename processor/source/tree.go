@@ -38,7 +38,7 @@ type node struct {
 }
 
 // Tree is a decoded record, whatever it was written in: the values that a mapping walks. JSON fills it through AddJSON, any
-// other decoder through Add. Numbers keep their literal, so that none loses a digit; times and decimals of a binary format
+// other decoder through Add. Numbers keep their literal, so that none loses a digit, decimals of a binary format too; its times
 // come as text. A Tree is for one goroutine and is used again after Reset; its strings are those of the record.
 type Tree struct {
 	nodes []node
