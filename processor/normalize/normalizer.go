@@ -395,6 +395,17 @@ func (n *Normalizer) RecordKey(k *interaction.Keyed) []byte {
 	return []byte(key.String())
 }
 
+// UserNamespace is the namespace to which the user_id of an interaction belongs (identity.md 3.1).
+func (n *Normalizer) UserNamespace(in *interaction.Interaction) string {
+	return n.placeUserID(in, n.store(in.StoreCode)).Name
+}
+
+// Realm is the realm of a StoreCode as it was sent; false: it is none.
+func (n *Normalizer) Realm(storeCode string) (string, bool) {
+	st := n.store(storeCode)
+	return st.realm, st.problem == ""
+}
+
 // Why Value calls a value invalid, where it is not its form.
 const (
 	RuleUndeclared   = "undeclared_namespace"
