@@ -124,7 +124,7 @@ func runTry(cmd *cobra.Command, source string, o *tryOptions) error {
 		return err
 	}
 	if n := counts.Rejected(); o.strict && n > 0 {
-		return fmt.Errorf("%s, and --strict allows none", count(n, "reject"))
+		return fmt.Errorf("%s rejected or broken, and --strict allows none", count(n, "record"))
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ func adviceOn(rej *interaction.Reject) string {
 	if rej.Reason == interaction.ReasonInvalidField {
 		switch {
 		case rej.Detail == "occurred_at":
-			return "name its spelling with time (iso, unix_s, unix_ms, unix_us, unix_days, or dd/MM/yyyy and the like), and a zone where the text has none"
+			return "name its spelling with time (iso, unix_s, unix_ms, unix_us, unix_days, or dd/MM/yyyy and the like), and a zone where the text has none; " +
+				"a time before 1995 or after 2099 is taken for a wrong unit"
 		case strings.HasSuffix(rej.Detail, "total_amount"), strings.HasSuffix(rej.Detail, "quantity"), strings.HasSuffix(rej.Detail, "unit_price"):
 			return "want a number like 1234.56, of 14 digits before the point at most; scale: -2 reads cents; match takes a part of the text"
 		}

@@ -11,17 +11,32 @@ import (
 
 // List tells which mappings there are, a line each.
 func List(w io.Writer, colour bool) error {
-	p := page.New(w, colour)
-	row := func(name, system, record, duplicates string) string {
-		return page.Left(name, 12) + " " + page.Left(system, 26) + " " + page.Left(record, 30) + " " + page.Clip(duplicates, page.Columns-71)
-	}
-	p.Line("%s", p.Paint(page.Dim, row("NAME", "SYSTEM", "RECORD", "DUPLICATES BY")))
+	rows := [][4]string{{"NAME", "SYSTEM", "RECORD", "DUPLICATES BY"}}
 	for _, name := range sources.Names() {
 		a, err := sources.Describe(name)
 		if err != nil {
 			return err
 		}
-		p.Line("%s%s", p.Paint(page.Bold, page.Left(name, 12)), strings.TrimPrefix(row(name, a.System, plain(a.Record), plain(a.Duplicates)), page.Left(name, 12)))
+		rows = append(rows, [4]string{name, a.System, plain(a.Record), plain(a.Duplicates)})
+	}
+	var widths [4]int
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], page.Width(cell))
+		}
+	}
+	p := page.New(w, colour)
+	for i, row := range rows {
+		var cells [4]string
+		for j, cell := range row {
+			switch cells[j] = page.Left(cell, widths[j]); {
+			case i == 0:
+				cells[j] = p.Paint(page.Dim, cells[j])
+			case j == 0:
+				cells[j] = p.Paint(page.Bold, cells[j])
+			}
+		}
+		p.Line("%s", strings.Join(cells[:], "  "))
 	}
 	p.Line("")
 	p.Line("kinfold sources NAME explains one, kinfold try NAME --input FILE shows what it makes of your records.")

@@ -2,6 +2,7 @@ package try
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"kinfold/processor/page"
@@ -12,10 +13,10 @@ import (
 const (
 	indent     = 4
 	labelWidth = 14 // of notes
-	maxField   = 24
-	maxValue   = 38
+	maxField   = 28
+	maxValue   = 50
 	maxVerdict = 24
-	maxExpr    = 28
+	maxExpr    = 32
 )
 
 // grid is a table of fields whose columns are as wide as what they hold.
@@ -33,7 +34,7 @@ type gridRow struct {
 func (g *grid) add(field, value, verdict string, f mapping.FieldTrace) {
 	at := ""
 	if f.File != "" {
-		at = fmt.Sprintf("%s:%d", f.File, f.Line)
+		at = fmt.Sprintf("%s:%d", filepath.Base(f.File), f.Line)
 	}
 	g.rows = append(g.rows, gridRow{field, value, verdict, f.Expr, at, nil})
 }
@@ -61,7 +62,9 @@ func (g *grid) print() int {
 		}
 		g.page.Line("%s", line+g.page.Paint(page.Dim, page.Left(r.expr, expr)+"  "+r.at))
 		for _, m := range r.more {
-			g.page.Line("%s", strings.Repeat(" ", indent+field+2)+g.page.Paint(page.Dim, page.Clip(m, page.Columns-indent-field-2)))
+			for _, l := range page.Wrap(m, page.Columns-indent-field-2) {
+				g.page.Line("%s", strings.Repeat(" ", indent+field+2)+g.page.Paint(page.Dim, l))
+			}
 		}
 	}
 	return field

@@ -17,7 +17,7 @@ func (t *Trial) summary() {
 	p.Line("%s", p.Paint(page.Bold, "Summary"))
 	t.figure("records", c.Records, "")
 	if c.Broken > 0 {
-		t.figure("broken lines", c.Broken, "no records")
+		t.figure("broken lines", c.Broken, "")
 	}
 	t.figure("interactions", c.Interactions, "")
 	t.figure("directives", c.Directives, "")

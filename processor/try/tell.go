@@ -2,6 +2,7 @@ package try
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -73,7 +74,7 @@ func (t *Trial) head(it *mapping.Item, c page.Colour, what, detail string) {
 	rule := ""
 	if tr := it.Trace; tr != nil {
 		if tr.Rule > 0 {
-			rule = fmt.Sprintf("rule %d at %s:%d", tr.Rule, tr.File, tr.Line)
+			rule = fmt.Sprintf("rule %d at %s:%d", tr.Rule, filepath.Base(tr.File), tr.Line)
 		}
 		if tr.Input != "" {
 			rule = strings.TrimPrefix(rule+", input "+tr.Input, ", ")
@@ -285,12 +286,13 @@ func (t *Trial) directive(rec *Record, it *mapping.Item) {
 
 // rejected tells why, and what to do.
 func (t *Trial) rejected(rej *interaction.Reject, tr *mapping.Trace) {
-	detail := rej.Detail
-	if rej.Reason == interaction.ReasonMissingField || rej.Reason == interaction.ReasonInvalidField {
-		detail = ""
-	}
-	if detail != "" {
-		t.note("why", detail)
+	switch {
+	case tr != nil && tr.ByRule:
+		t.note("why", "the rule says so")
+		t.note("what to do", "nothing, if it is right; else a rule of yours goes before it, in a file with extends")
+		return
+	case rej.Reason != interaction.ReasonMissingField && rej.Reason != interaction.ReasonInvalidField:
+		t.note("why", rej.Detail)
 	}
 	if tr != nil {
 		t.looked(rej, tr)
@@ -313,7 +315,7 @@ func (t *Trial) looked(rej *interaction.Reject, tr *mapping.Trace) {
 	for _, f := range tr.Absent {
 		isField := f.Field == rej.Detail
 		if isField || rej.Reason == interaction.ReasonBadDirective {
-			t.note(f.Field, fmt.Sprintf("%s (%s:%d)", looksText(f.Looks), f.File, f.Line))
+			t.note(f.Field, fmt.Sprintf("%s (%s:%d)", looksText(f.Looks), filepath.Base(f.File), f.Line))
 		}
 	}
 	if len(tr.Looks) > 0 {
@@ -343,7 +345,7 @@ func (t *Trial) nothingFor(tr *mapping.Trace) {
 	var others []string
 	for _, f := range tr.Absent {
 		if slices.Contains(mainFields, f.Field) {
-			t.dimNote("no "+f.Field, fmt.Sprintf("%s (%s:%d)", looksText(f.Looks), f.File, f.Line))
+			t.dimNote("no "+f.Field, fmt.Sprintf("%s (%s:%d)", looksText(f.Looks), filepath.Base(f.File), f.Line))
 			continue
 		}
 		name := strings.TrimPrefix(strings.TrimPrefix(f.Field, "identifiers."), "properties.")

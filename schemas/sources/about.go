@@ -12,7 +12,7 @@ var readme string
 // About is what people should know of a mapping. It comes from README.md and from the comment at the head of its file.
 type About struct {
 	Name       string
-	System     string // the first words of the comment: the system, and what of it
+	System     string // the first words of the comment, up to a colon, a comma or a full stop
 	Head       string // the whole comment, as one paragraph
 	Record     string // in what form its records come
 	Duplicates string // by what a repeated record is known
@@ -29,7 +29,7 @@ func Describe(name string) (About, error) {
 	}
 	a := About{Name: name, Head: head(string(text))}
 	a.System = a.Head
-	for _, end := range []string{": ", ". ", "; "} {
+	for _, end := range []string{": ", ". ", ", "} {
 		a.System, _, _ = strings.Cut(a.System, end)
 	}
 	a.System = strings.TrimSuffix(a.System, ".")

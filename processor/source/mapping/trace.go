@@ -14,6 +14,8 @@ type Trace struct {
 	Rule int
 	File string
 	Line int
+	// ByRule says that the rule is one of reject or ignore: it decides so, whatever the fields are.
+	ByRule bool
 	// Input is the name of the input that held; empty: it has none.
 	Input string
 	// Fields are in the order in which they were read; a field of lines comes once for each line.
@@ -54,7 +56,8 @@ func newTrace(r *rule, input string) *Trace {
 	if r == nil {
 		return &Trace{Input: input}
 	}
-	return &Trace{Rule: r.number, File: r.at.file, Line: r.at.line, Input: input}
+	return &Trace{Rule: r.number, File: r.at.file, Line: r.at.line, Input: input,
+		ByRule: r.action == actIgnore || r.action == actReject}
 }
 
 // fieldTrace names the place of an expression; nil: of nothing.
@@ -104,7 +107,11 @@ func (x *run) absent(field string, expressions ...*expr) {
 	at := expressions[0].at
 	f := FieldTrace{Field: field, File: at.file, Line: at.line, Column: at.column}
 	for _, e := range expressions {
-		f.Looks = x.looks(e, f.Looks)
+		for _, l := range x.looks(e, nil) {
+			if len(f.Looks) < maxLooks && !slices.Contains(f.Looks, l) {
+				f.Looks = append(f.Looks, l)
+			}
+		}
 	}
 	x.trace.Absent = append(x.trace.Absent, f)
 }
