@@ -315,7 +315,7 @@ func (t *Trial) looked(rej *interaction.Reject, tr *mapping.Trace) {
 	for _, f := range tr.Absent {
 		isField := f.Field == rej.Detail
 		if isField || rej.Reason == interaction.ReasonBadDirective {
-			t.note(f.Field, fmt.Sprintf("%s (%s:%d)", looksText(f.Looks), filepath.Base(f.File), f.Line))
+			t.note(strings.TrimSuffix(f.Field, ".value"), fmt.Sprintf("%s (%s:%d)", looksText(f.Looks), filepath.Base(f.File), f.Line))
 		}
 	}
 	if len(tr.Looks) > 0 {
