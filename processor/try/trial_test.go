@@ -108,9 +108,9 @@ func TestControlCharactersDoNotReachTheTerminal(t *testing.T) {
 
 // generated hands out lines without holding them.
 type generated struct {
-	line      []byte
-	left, at  int
-	heap, max uint64
+	line     []byte
+	left, at int
+	max      uint64 // bytes of heap at most
 }
 
 func (g *generated) Read(p []byte) (int, error) {
