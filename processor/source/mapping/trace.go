@@ -84,6 +84,13 @@ func (x *run) filled(field, value string) {
 	}
 }
 
+// unmarked looks at a record again and leaves no mark on the run: a traced record becomes what it would become without.
+func (x *run) unmarked(look func()) {
+	stated, overlong, from, output, crowded := x.stated, x.overlong, x.from, x.output, x.crowded
+	look()
+	x.stated, x.overlong, x.from, x.output, x.crowded = stated, overlong, from, output, crowded
+}
+
 // unread notes a text that is there and no good; e is the expression of the field.
 func (x *run) unread(field string, e *expr, value string) {
 	if x.trace == nil {
@@ -91,28 +98,28 @@ func (x *run) unread(field string, e *expr, value string) {
 	}
 	f := fieldTrace(field, x.from, value)
 	if x.overlong {
-		f = FieldTrace{Field: field, Looks: x.looks(e, nil), File: e.at.file, Line: e.at.line, Column: e.at.column}
+		f = FieldTrace{Field: field, File: e.at.file, Line: e.at.line, Column: e.at.column}
+		x.unmarked(func() { f.Looks = x.looks(e, nil) })
 	}
 	x.trace.Unread = &f
 }
 
-// absent notes a field of which nothing came. Looking again leaves no mark on the run: a traced record becomes what it would
-// become without.
+// absent notes a field of which nothing came.
 func (x *run) absent(field string, expressions ...*expr) {
 	if x.trace == nil || len(expressions) == 0 {
 		return
 	}
-	stated, overlong, from, output := x.stated, x.overlong, x.from, x.output
-	defer func() { x.stated, x.overlong, x.from, x.output = stated, overlong, from, output }()
 	at := expressions[0].at
 	f := FieldTrace{Field: field, File: at.file, Line: at.line, Column: at.column}
-	for _, e := range expressions {
-		for _, l := range x.looks(e, nil) {
-			if len(f.Looks) < maxLooks && !slices.Contains(f.Looks, l) {
-				f.Looks = append(f.Looks, l)
+	x.unmarked(func() {
+		for _, e := range expressions {
+			for _, l := range x.looks(e, nil) {
+				if len(f.Looks) < maxLooks && !slices.Contains(f.Looks, l) {
+					f.Looks = append(f.Looks, l)
+				}
 			}
 		}
-	}
+	})
 	x.trace.Absent = append(x.trace.Absent, f)
 }
 
@@ -211,16 +218,19 @@ func (x *run) unwanted() {
 	if !x.out.Trace {
 		return
 	}
-	x.trace = newTrace(nil, x.input)
-	if x.root == 0 {
-		for _, in := range x.m.inputs {
-			x.trace.Looks = x.condLooks(in.when, x.trace.Looks)
+	t := newTrace(nil, x.input)
+	x.trace = t
+	x.unmarked(func() {
+		if x.root == 0 {
+			for _, in := range x.m.inputs {
+				t.Looks = x.condLooks(in.when, t.Looks)
+			}
+			return
 		}
-		return
-	}
-	for _, r := range x.m.rules {
-		x.trace.Looks = x.condLooks(r.when, x.trace.Looks)
-	}
+		for _, r := range x.m.rules {
+			t.Looks = x.condLooks(r.when, t.Looks)
+		}
+	})
 }
 
 // condLooks appends the paths of a condition, each once.
