@@ -92,12 +92,12 @@ func (x *run) textIn(of, field string, e *expr) (string, *interaction.Reject) {
 	s, ok := x.eval(e)
 	switch {
 	case x.overlong:
-		x.unread(of+field, e, "")
+		x.unread(of, field, e, "")
 		return "", invalidField(field)
 	case ok:
-		x.filled(of+field, s)
+		x.filled(of, field, s)
 	case of != ofLines:
-		x.absent(of+field, e)
+		x.absent(of, field, e)
 	}
 	return s, nil
 }
@@ -151,7 +151,7 @@ func (x *run) time(alternatives []timeSpec) (ms int64, stated bool, _ *interacti
 		x.stated = true
 		s, ok := x.eval(alternatives[i].expr)
 		if x.overlong {
-			x.unread(field, alternatives[i].expr, "")
+			x.unread("", field, alternatives[i].expr, "")
 			return 0, false, invalidField(field)
 		}
 		if !ok {
@@ -159,14 +159,14 @@ func (x *run) time(alternatives []timeSpec) (ms int64, stated bool, _ *interacti
 		}
 		stated = x.stated
 		if ms, ok = alternatives[i].format.parse(s); !ok {
-			x.unread(field, alternatives[i].expr, s)
+			x.unread("", field, alternatives[i].expr, s)
 			return 0, false, invalidField(field)
 		}
-		x.filled(field, s)
+		x.filled("", field, s)
 		return ms, stated, nil
 	}
 	if x.trace != nil {
-		x.absent(field, expressionsOf(alternatives, func(s *timeSpec) *expr { return s.expr })...)
+		x.absent("", field, expressionsOf(alternatives, func(s *timeSpec) *expr { return s.expr })...)
 	}
 	return 0, false, missingField(field)
 }
@@ -177,21 +177,21 @@ func (x *run) amount(of, field string, alternatives []amountSpec) (a source.Amou
 	for i := range alternatives {
 		s, ok := x.eval(alternatives[i].expr)
 		if x.overlong {
-			x.unread(of+field, alternatives[i].expr, "")
+			x.unread(of, field, alternatives[i].expr, "")
 			return a, invalidField(field)
 		}
 		if !ok {
 			continue
 		}
 		if a, ok = parseAmount(s, alternatives[i].scale); !ok {
-			x.unread(of+field, alternatives[i].expr, s)
+			x.unread(of, field, alternatives[i].expr, s)
 			return a, invalidField(field)
 		}
-		x.filled(of+field, s)
+		x.filled(of, field, s)
 		return a, nil
 	}
 	if x.trace != nil && of != ofLines && len(alternatives) > 0 {
-		x.absent(of+field, expressionsOf(alternatives, func(s *amountSpec) *expr { return s.expr })...)
+		x.absent(of, field, expressionsOf(alternatives, func(s *amountSpec) *expr { return s.expr })...)
 	}
 	return a, nil
 }
@@ -241,11 +241,11 @@ func (x *run) identifier(spec *identifierSpec, to []interaction.Raw) ([]interact
 	}
 	switch {
 	case x.overlong:
-		x.unread("identifiers."+name, spec.value, "")
+		x.unread("identifiers.", name, spec.value, "")
 		return to, invalidField("identifiers")
 	case !ok:
 		if spec.each == nil {
-			x.absent("identifiers."+name, spec.value)
+			x.absent("identifiers.", name, spec.value)
 		}
 		return to, nil
 	}
@@ -256,7 +256,7 @@ func (x *run) identifier(spec *identifierSpec, to []interaction.Raw) ([]interact
 			return to, nil
 		}
 	}
-	x.filled("identifiers."+name, value)
+	x.filled("identifiers.", name, value)
 	x.output += identifierBytes
 	return append(to, interaction.Raw{Namespace: name, Value: value, Verified: verified}), nil
 }
@@ -324,10 +324,10 @@ func (x *run) payloadOf(f *fields) ([]byte, *interaction.Reject) {
 	if rej != nil {
 		return nil, rej
 	}
-	if x.traits, rej = x.entries("traits", f.traits, x.traits[:0]); rej != nil {
+	if x.traits, rej = x.entries("traits.", f.traits, x.traits[:0]); rej != nil {
 		return nil, rej
 	}
-	if x.props, rej = x.entries("properties", f.properties, x.props[:0]); rej != nil {
+	if x.props, rej = x.entries("properties.", f.properties, x.props[:0]); rej != nil {
 		return nil, rej
 	}
 	x.payload = source.AppendPayload(x.payload[:0], order, x.traits, x.props)
@@ -335,19 +335,19 @@ func (x *run) payloadOf(f *fields) ([]byte, *interaction.Reject) {
 	return slices.Clone(x.payload), nil
 }
 
-func (x *run) entries(field string, specs []namedExpr, to []source.Entry) ([]source.Entry, *interaction.Reject) {
+func (x *run) entries(of string, specs []namedExpr, to []source.Entry) ([]source.Entry, *interaction.Reject) {
 	for i := range specs {
 		x.overlong = false
 		s, ok := x.eval(specs[i].expr)
 		switch {
 		case x.overlong:
-			x.unread(field+"."+specs[i].name, specs[i].expr, "")
-			return to, invalidField(field + "." + specs[i].name)
+			x.unread(of, specs[i].name, specs[i].expr, "")
+			return to, invalidField(of + specs[i].name)
 		case !ok:
-			x.absent(field+"."+specs[i].name, specs[i].expr)
+			x.absent(of, specs[i].name, specs[i].expr)
 			continue
 		}
-		x.filled(field+"."+specs[i].name, s)
+		x.filled(of, specs[i].name, s)
 		to = append(to, source.Entry{Name: specs[i].name, Value: s})
 	}
 	return to, nil

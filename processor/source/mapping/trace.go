@@ -77,10 +77,11 @@ func fieldTrace(field string, e *expr, value string) FieldTrace {
 	return f
 }
 
-// filled notes the expression that gave a field its text.
-func (x *run) filled(field, value string) {
+// filled notes the expression that gave a field its text. Of is what the field is part of, here and below: joined to its name
+// only where somebody reads it.
+func (x *run) filled(of, field, value string) {
 	if x.trace != nil {
-		x.trace.Fields = append(x.trace.Fields, fieldTrace(field, x.from, value))
+		x.trace.Fields = append(x.trace.Fields, fieldTrace(of+field, x.from, value))
 	}
 }
 
@@ -92,25 +93,25 @@ func (x *run) unmarked(look func()) {
 }
 
 // unread notes a text that is there and no good; e is the expression of the field.
-func (x *run) unread(field string, e *expr, value string) {
+func (x *run) unread(of, field string, e *expr, value string) {
 	if x.trace == nil {
 		return
 	}
-	f := fieldTrace(field, x.from, value)
+	f := fieldTrace(of+field, x.from, value)
 	if x.overlong {
-		f = FieldTrace{Field: field, File: e.at.file, Line: e.at.line, Column: e.at.column}
+		f = FieldTrace{Field: of + field, File: e.at.file, Line: e.at.line, Column: e.at.column}
 		x.unmarked(func() { f.Looks = x.looks(e, nil) })
 	}
 	x.trace.Unread = &f
 }
 
 // absent notes a field of which nothing came.
-func (x *run) absent(field string, expressions ...*expr) {
+func (x *run) absent(of, field string, expressions ...*expr) {
 	if x.trace == nil || len(expressions) == 0 {
 		return
 	}
 	at := expressions[0].at
-	f := FieldTrace{Field: field, File: at.file, Line: at.line, Column: at.column}
+	f := FieldTrace{Field: of + field, File: at.file, Line: at.line, Column: at.column}
 	x.unmarked(func() {
 		for _, e := range expressions {
 			for _, l := range x.looks(e, nil) {
