@@ -38,6 +38,8 @@
 //	state          Pebble stores: the rows, their position, restore
 //	kafka          sessions, topics, offsets; kafka/embedded is a broker inside the process
 //	config         YAML → Config
+//	try            what a mapping makes of records, told field by field
+//	page           text laid out for a terminal
 //	demo           a believable retailer and its story
 //
 // Stages (source, normalize, dedup, identity) know the words and their tables, never the world; the world (kafka, state)

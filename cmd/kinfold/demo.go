@@ -75,8 +75,7 @@ With --input, your own interactions take the retailer's place: one plain JSON in
 
 func runDemo(cmd *cobra.Command, o demoOptions) error {
 	out := cmd.OutOrStdout()
-	terminal := isTerminal(out)
-	d := &demoRun{out: out, terminal: terminal, colour: terminal && !o.noColor && os.Getenv("NO_COLOR") == "", began: time.Now()}
+	d := &demoRun{out: out, terminal: isTerminal(out), colour: wantsColour(out, o.noColor), began: time.Now()}
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {
 		return err
@@ -466,6 +465,11 @@ func (d *demoRun) tell(own bool) error {
 		who = nil
 	}
 	return d.seen.Stories(d.out, d.colour, who)
+}
+
+// wantsColour reports a terminal whose user has not asked for plain text.
+func wantsColour(w io.Writer, noColor bool) bool {
+	return !noColor && os.Getenv("NO_COLOR") == "" && isTerminal(w)
 }
 
 func isTerminal(w io.Writer) bool {

@@ -58,7 +58,7 @@ called the wrong way.`,
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	cmd.AddCommand(runCommand(), askCommand(), demoCommand(), dryRunCommand(), checkConfigCommand(), topicsCommand(), versionCommand())
+	cmd.AddCommand(runCommand(), askCommand(), demoCommand(), dryRunCommand(), sourcesCommand(), tryCommand(), checkConfigCommand(), topicsCommand(), versionCommand())
 	strictBuiltins(cmd)
 	return cmd
 }
@@ -103,6 +103,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 				return usageError{fmt.Errorf("%s takes no argument, got %q", cmd.CommandPath(), args)}
 			}
 			return usageError{fmt.Errorf("%s takes %s; usage: %s", cmd.CommandPath(), what, cmd.UseLine())}
+		}
+		return nil
+	}
+}
+
+// atMostOne refuses more than one argument, with the usage line.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usageError{fmt.Errorf("%s takes one %s; usage: %s", cmd.CommandPath(), what, cmd.UseLine())}
 		}
 		return nil
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,6 +19,9 @@ import (
 // scriptPatience bounds every script: a program that does not end fails its test instead of hanging it. Nothing depends on its length.
 const scriptPatience = 3 * time.Minute
 
+// rewrite writes the transcripts that a script compares with anew.
+var rewrite = flag.Bool("rewrite", false, "write what scripts compare with anew")
+
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"kinfold": main}) }
 
 // TestScripts runs the command lines that users type, as they type them. Beside testscript's own commands a script has those below,
@@ -28,6 +32,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		Deadline:            time.Now().Add(scriptPatience),
+		UpdateScripts:       *rewrite,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("CLOSED", closed)
 			return nil

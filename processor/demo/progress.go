@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"kinfold/processor/page"
 )
 
 // Progress is how far the work has come.
@@ -34,5 +36,5 @@ func (p Progress) Line(terminal bool) string {
 		bar = strings.Repeat("━", full) + strings.Repeat("·", barWidth-full) + "  "
 	}
 	// Return to the first column and clear the line: the next one may be shorter.
-	return "\r\x1b[K  " + clip(bar+text, columns-2)
+	return "\r\x1b[K  " + page.Clip(bar+text, page.Columns-2)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/page"
 )
 
 // The columns of a timeline.
@@ -19,7 +20,7 @@ const (
 	channelWidth = 9
 	placeWidth   = 14
 	whatColumn   = 2 + dateWidth + 2 + channelWidth + 1 + placeWidth + 1
-	whatWidth    = columns - whatColumn - 4
+	whatWidth    = page.Columns - whatColumn - 4
 	maxStory     = 40 // events of one story; the middle of a longer one is left out
 )
 
@@ -27,7 +28,7 @@ const (
 // each step, and which event joined them and why. Where none of them was seen, those two are told of whom most was
 // joined. Plain text of at most 100 columns, times in UTC, with ANSI colours if wanted.
 func (s *Seen) Stories(w io.Writer, colour bool, who []Protagonist) error {
-	p := &page{w: w, colour: colour}
+	p := page.New(w, colour)
 	told := false
 	for _, t := range who {
 		if id := s.find(t); !id.IsZero() {
@@ -40,7 +41,7 @@ func (s *Seen) Stories(w io.Writer, colour bool, who []Protagonist) error {
 			s.story(p, "", id)
 		}
 	}
-	return p.err
+	return p.Err()
 }
 
 // find is the customer that has a protagonist's identifier at the end; zero if nobody has it.
@@ -131,14 +132,17 @@ func (s *Seen) chapter(id interaction.CustomerID) *chapter {
 	return c
 }
 
+// letterColours tell the customers of a story apart.
+var letterColours = []page.Colour{page.Cyan, page.Magenta, page.Yellow, page.Blue, page.Green, page.Red}
+
 // letter names a customer within a story: A, B, … Z, A2 and so on.
-func (c *chapter) letter(p *page, id interaction.CustomerID) string {
+func (c *chapter) letter(p *page.Page, id interaction.CustomerID) string {
 	n := c.letters[id]
 	text := string(rune('A' + n%26))
 	if n >= 26 {
 		text += fmt.Sprint(n/26 + 1)
 	}
-	return p.paint(letterColours[n%len(letterColours)], text)
+	return p.Paint(letterColours[n%len(letterColours)], text)
 }
 
 // membersBefore folds the changes of one customer up to a version of his or of the customer he became.
@@ -162,31 +166,31 @@ func (c *chapter) membersBefore(id interaction.CustomerID, version int64) []know
 	return slices.SortedFunc(maps.Keys(set), compareKnown)
 }
 
-func (s *Seen) story(p *page, name string, id interaction.CustomerID) {
+func (s *Seen) story(p *page.Page, name string, id interaction.CustomerID) {
 	c := s.chapter(id)
 	for _, e := range c.events {
 		name = cmp.Or(name, e.name)
 	}
-	p.title(clip(cmp.Or(name, "Customer "+string(id)), columns))
+	p.Title(page.Clip(cmp.Or(name, "Customer "+string(id)), page.Columns))
 	c.cast(p)
 	c.timeline(p)
 	c.ending(p, s.members(id), firstName(name))
 }
 
 // cast lists the customers that the systems took one person for: the ids that were somebody before their first join.
-func (c *chapter) cast(p *page) {
+func (c *chapter) cast(p *page.Page) {
 	if len(c.joins) == 0 {
-		p.line("  One customer from the start: %s  %s", c.letter(p, c.id), c.id)
-		p.line("")
+		p.Line("  One customer from the start: %s  %s", c.letter(p, c.id), c.id)
+		p.Line("")
 		return
 	}
-	p.line("  %s at first, one in the end:", counted(c.atFirst(), "customer", "customers"))
+	p.Line("  %s at first, one in the end:", counted(c.atFirst(), "customer", "customers"))
 	for _, id := range c.order {
 		if ids := c.beforeJoins(id); len(ids) > 0 {
 			c.member(p, id, ids)
 		}
 	}
-	p.line("")
+	p.Line("")
 }
 
 // atFirst counts the customers that became one.
@@ -211,25 +215,25 @@ func (c *chapter) beforeJoins(id interaction.CustomerID) []known {
 }
 
 // member writes a customer's letter and id, and beside them what he is known by.
-func (c *chapter) member(p *page, id interaction.CustomerID, ids []known) {
+func (c *chapter) member(p *page.Page, id interaction.CustomerID, ids []known) {
 	const indent = 4 + 1 + 2 + interaction.CustomerIDLen + 2
 	parts := make([]string, len(ids))
 	for i, k := range ids {
 		parts[i] = k.words()
 	}
-	for i, l := range wrapList(parts, columns-indent) {
+	for i, l := range page.WrapList(parts, page.Columns-indent) {
 		if i == 0 {
-			p.line("    %s  %s  %s", c.letter(p, id), left(string(id), interaction.CustomerIDLen), l)
+			p.Line("    %s  %s  %s", c.letter(p, id), page.Left(string(id), interaction.CustomerIDLen), l)
 		} else {
-			p.line("%s%s", strings.Repeat(" ", indent), l)
+			p.Line("%s%s", strings.Repeat(" ", indent), l)
 		}
 	}
 }
 
 // timeline writes the events, each join below the event that brought it about.
-func (c *chapter) timeline(p *page) {
-	p.line("%s", p.paint(dim, "  "+left("when (UTC)", dateWidth)+"  "+left("channel", channelWidth)+" "+left("where", placeWidth)+" "+
-		left("what happened, and what it came with", whatWidth)+" "+"as"))
+func (c *chapter) timeline(p *page.Page) {
+	p.Line("%s", p.Paint(page.Dim, "  "+page.Left("when (UTC)", dateWidth)+"  "+page.Left("channel", channelWidth)+" "+page.Left("where", placeWidth)+" "+
+		page.Left("what happened, and what it came with", whatWidth)+" "+"as"))
 	type eventID struct{ source, id string }
 	events := map[eventID]bool{}
 	for _, e := range c.events {
@@ -258,7 +262,7 @@ func (c *chapter) timeline(p *page) {
 		}
 		if i >= maxStory/2 && i < maxStory/2+skip && len(brings) == 0 {
 			if i == maxStory/2 {
-				p.line("  %s", p.paint(dim, "…  some of what happened is left out here"))
+				p.Line("  %s", p.Paint(page.Dim, "…  some of what happened is left out here"))
 			}
 			continue
 		}
@@ -272,13 +276,13 @@ func (c *chapter) timeline(p *page) {
 	}
 }
 
-func (c *chapter) event(p *page, e *seenEvent) {
+func (c *chapter) event(p *page.Page, e *seenEvent) {
 	where := place(e.store)
 	if e.channel != "pos" && e.channel != "kiosk" {
 		where = "" // the channel says it
 	}
-	p.line("  %s  %s %s %s %s", left(time.UnixMilli(e.at).UTC().Format("02 Jan 15:04"), dateWidth), left(channelName(e.channel), channelWidth),
-		left(where, placeWidth), left(e.happened(), whatWidth), c.letter(p, e.customer))
+	p.Line("  %s  %s %s %s %s", page.Left(time.UnixMilli(e.at).UTC().Format("02 Jan 15:04"), dateWidth), page.Left(channelName(e.channel), channelWidth),
+		page.Left(where, placeWidth), page.Left(e.happened(), whatWidth), c.letter(p, e.customer))
 	parts := make([]string, len(e.ids))
 	for i := range e.ids {
 		parts[i] = e.ids[i].words()
@@ -287,21 +291,21 @@ func (c *chapter) event(p *page, e *seenEvent) {
 		return
 	}
 	parts[0] = "with " + parts[0]
-	lines := wrapList(parts, whatWidth)
+	lines := page.WrapList(parts, whatWidth)
 	if e.ambiguous {
 		lines = append(lines, "several customers claim this")
 	}
 	for _, l := range lines {
-		p.line("%s%s", strings.Repeat(" ", whatColumn), p.paint(dim, l))
+		p.Line("%s%s", strings.Repeat(" ", whatColumn), p.Paint(page.Dim, l))
 	}
 }
 
 // join tells the moment at which customers turned out to be one, and what showed it.
-func (c *chapter) join(p *page, j *interaction.Change, e *seenEvent) {
+func (c *chapter) join(p *page.Page, j *interaction.Change, e *seenEvent) {
 	var names, owners []string
 	ids := append([]interaction.CustomerID{j.CustomerID}, j.MergedCustomerIDs...)
 	slices.SortFunc(ids, func(a, b interaction.CustomerID) int { return c.letters[a] - c.letters[b] })
-	plain := &page{} // the sentences are painted as a whole
+	plain := &page.Page{} // the sentences are painted as a whole
 	for _, id := range ids {
 		before := c.membersBefore(id, j.Version)
 		if len(before) == 0 && id == j.CustomerID {
@@ -331,16 +335,16 @@ func (c *chapter) join(p *page, j *interaction.Change, e *seenEvent) {
 		why = "This interaction came with " + strings.Join(owners, " together with ") + "."
 	}
 	bar := strings.Repeat(" ", dateWidth+4)
-	p.line("%s%s %s", bar, p.paint(green, "┏"), p.paint(bold, head))
-	for _, l := range wrap(why, columns-len(bar)-2) {
-		p.line("%s%s %s", bar, p.paint(green, "┃"), l)
+	p.Line("%s%s %s", bar, p.Paint(page.Green, "┏"), p.Paint(page.Bold, head))
+	for _, l := range page.Wrap(why, page.Columns-len(bar)-2) {
+		p.Line("%s%s %s", bar, p.Paint(page.Green, "┃"), l)
 	}
 	origin := fmt.Sprintf("%s, version %d, rule %s, by %s event %s", j.Kind, j.Version, j.Rule, j.Source, j.SourceEventID)
-	p.line("%s%s %s", bar, p.paint(green, "┗"), p.paint(dim, clip(origin, columns-len(bar)-2)))
+	p.Line("%s%s %s", bar, p.Paint(page.Green, "┗"), p.Paint(page.Dim, page.Clip(origin, page.Columns-len(bar)-2)))
 }
 
 // ending says who the customer is at the end.
-func (c *chapter) ending(p *page, members []known, first string) {
+func (c *chapter) ending(p *page.Page, members []known, first string) {
 	version, channels, stores := int64(0), map[string]bool{}, map[string]bool{}
 	for _, ch := range c.changes[c.id] {
 		version = max(version, ch.Version)
@@ -351,7 +355,7 @@ func (c *chapter) ending(p *page, members []known, first string) {
 			stores[e.store] = true
 		}
 	}
-	p.line("")
+	p.Line("")
 	whose := "The"
 	if first != "" {
 		whose = first + "'s"
@@ -364,10 +368,10 @@ func (c *chapter) ending(p *page, members []known, first string) {
 	if len(stores) > 0 {
 		summary += " and " + counted(len(stores), "branch", "branches")
 	}
-	for _, l := range wrap(summary+" belong to one customer."+tail, columns-2) {
-		p.line("  %s", p.paint(bold, l))
+	for _, l := range page.Wrap(summary+" belong to one customer."+tail, page.Columns-2) {
+		p.Line("  %s", p.Paint(page.Bold, l))
 	}
-	p.line("  In the end, version %d:", version)
+	p.Line("  In the end, version %d:", version)
 	c.member(p, c.id, members)
 }
 

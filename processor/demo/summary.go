@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/page"
 )
 
 // maxSharedShown is the greatest number of shared identifiers that the summary lists.
@@ -20,18 +21,18 @@ const reasonWidth = 24
 // Summary writes what came in and what became of it, for a shop owner: plain text of at most 100 columns, with ANSI
 // colours if wanted.
 func (s *Seen) Summary(w io.Writer, colour bool) error {
-	p := &page{w: w, colour: colour}
+	p := page.New(w, colour)
 	s.traffic(p)
 	s.customers(p)
 	s.sharedIdentifiers(p)
 	s.secondLook(p)
 	s.setAside(p)
-	return p.err
+	return p.Err()
 }
 
 // traffic is the table of what came in, by topic, and what each record became.
-func (s *Seen) traffic(p *page) {
-	p.title("What came in, and what became of it")
+func (s *Seen) traffic(p *page.Page) {
+	p.Title("What came in, and what became of it")
 	out, channelsOf, byChannel := map[string]int64{}, map[string]map[string]bool{}, map[string]int64{}
 	for i := range s.events {
 		e := &s.events[i]
@@ -49,29 +50,29 @@ func (s *Seen) traffic(p *page) {
 		}
 	}
 	row := func(topic, from string, figures ...string) string {
-		text := "  " + left(topic, 18) + " " + left(from, 22)
+		text := "  " + page.Left(topic, 18) + " " + page.Left(from, 22)
 		for _, f := range figures {
-			text += right(f, 14)
+			text += page.Right(f, 14)
 		}
 		return text
 	}
-	p.line("%s", p.paint(dim, row("topic", "from", "interactions", "repeats", "set aside", "unified")))
+	p.Line("%s", p.Paint(page.Dim, row("topic", "from", "interactions", "repeats", "set aside", "unified")))
 	var in, repeats, parked, unified int64
 	for _, t := range slices.Sorted(maps.Keys(topics)) {
 		again := s.In[t] - out[t] - s.parkedIn[t]
-		p.line("%s", row(t, strings.Join(slices.Sorted(maps.Keys(channelsOf[t])), ", "), count(s.In[t]), count(again), count(s.parkedIn[t]), count(out[t])))
+		p.Line("%s", row(t, strings.Join(slices.Sorted(maps.Keys(channelsOf[t])), ", "), count(s.In[t]), count(again), count(s.parkedIn[t]), count(out[t])))
 		in, repeats, parked, unified = in+s.In[t], repeats+again, parked+s.parkedIn[t], unified+out[t]
 	}
-	p.line("%s", p.paint(bold, row("together", "", count(in), count(repeats), count(parked), count(unified))))
-	p.line("")
+	p.Line("%s", p.Paint(page.Bold, row("together", "", count(in), count(repeats), count(parked), count(unified))))
+	p.Line("")
 	text, code := fmt.Sprintf("Every interaction is accounted for: %s = %s unified + %s repeats + %s set aside.",
-		count(in), count(unified), count(s.Duplicates), count(parked)), green
+		count(in), count(unified), count(s.Duplicates), count(parked)), page.Green
 	if repeats != s.Duplicates {
 		text, code = fmt.Sprintf("%s in, yet %s unified + %s repeats + %s set aside: %s not accounted for.",
-			count(in), count(unified), count(s.Duplicates), count(parked), count(repeats-s.Duplicates)), yellow
+			count(in), count(unified), count(s.Duplicates), count(parked), count(repeats-s.Duplicates)), page.Yellow
 	}
-	for _, l := range wrap(text, columns-2) {
-		p.line("  %s", p.paint(code, l))
+	for _, l := range page.Wrap(text, page.Columns-2) {
+		p.Line("  %s", p.Paint(code, l))
 	}
 	names := slices.SortedFunc(maps.Keys(byChannel), func(a, b string) int {
 		return cmp.Or(cmp.Compare(byChannel[b], byChannel[a]), cmp.Compare(a, b))
@@ -82,19 +83,19 @@ func (s *Seen) traffic(p *page) {
 	s.paragraph(p, "Unified events by channel: "+strings.Join(names, ", ")+".")
 }
 
-func (s *Seen) paragraph(p *page, text string) {
-	for _, l := range wrap(text, columns-2) {
-		p.line("  %s", l)
+func (s *Seen) paragraph(p *page.Page, text string) {
+	for _, l := range page.Wrap(text, page.Columns-2) {
+		p.Line("  %s", l)
 	}
 }
 
 // figure is a line of a list of figures.
-func figure(p *page, n int, text, note string) {
-	p.line("  %s  %s  %s", p.paint(bold, right(count(int64(n)), 8)), left(text, 36), p.paint(dim, clip(note, columns-52)))
+func figure(p *page.Page, n int, text, note string) {
+	p.Line("  %s  %s  %s", p.Paint(page.Bold, page.Right(count(int64(n)), 8)), page.Left(text, 36), p.Paint(page.Dim, page.Clip(note, page.Columns-52)))
 }
 
 // customers counts whom the identity map knows at the end.
-func (s *Seen) customers(p *page) {
+func (s *Seen) customers(p *page.Page) {
 	class := map[interaction.CustomerID]bool{} // true: known by more than a device
 	for k, m := range s.owner {
 		if m.status == interaction.MapLinked {
@@ -147,7 +148,7 @@ func (s *Seen) customers(p *page) {
 			split += len(c.SplitCustomerIDs)
 		}
 	}
-	p.title("Customers")
+	p.Title("Customers")
 	figure(p, named, "customers known by name", "by a code, card, document or address")
 	figure(p, len(class)-named, "visitors", "known by a browser or device only")
 	figure(p, many(ways), "seen in more than one channel", "one customer where each system saw its own")
@@ -161,7 +162,7 @@ func (s *Seen) customers(p *page) {
 }
 
 // sharedIdentifiers lists what belongs to so many people that it joins nobody.
-func (s *Seen) sharedIdentifiers(p *page) {
+func (s *Seen) sharedIdentifiers(p *page.Page) {
 	type use struct {
 		known
 		events int
@@ -200,26 +201,26 @@ func (s *Seen) sharedIdentifiers(p *page) {
 		}
 		return cmp.Or(cmp.Compare(b.events, a.events), compareKnown(a.known, b.known))
 	})
-	p.title("Kept from gluing people together")
+	p.Title("Kept from gluing people together")
 	s.paragraph(p, fmt.Sprintf("Identifiers of too many people to say who somebody is: %s. They stay on their events, and join nobody.",
 		count(int64(len(list)))))
 	for i, u := range list {
 		if i == maxSharedShown {
-			p.line("  %s", p.paint(dim, fmt.Sprintf("and %s more, such as browsers and addresses of families", count(int64(len(list)-i)))))
+			p.Line("  %s", p.Paint(page.Dim, fmt.Sprintf("and %s more, such as browsers and addresses of families", count(int64(len(list)-i)))))
 			break
 		}
 		label := u.wordsWithin(maxShown)
 		if l, ok := labels[identifier{Namespace: u.namespace, Value: u.value}]; ok {
 			label = l + ": " + label
 		}
-		p.line("  %s  %s", p.paint(bold, right(count(int64(u.events)), 8)), clip(label, columns-12))
+		p.Line("  %s  %s", p.Paint(page.Bold, page.Right(count(int64(u.events)), 8)), page.Clip(label, page.Columns-12))
 		note := fmt.Sprintf("%s carried it, of %s who stay apart", counted(u.events, "event", "events"), counted(len(u.people), "customer", "customers"))
-		p.line("%s%s", strings.Repeat(" ", 12), p.paint(dim, note))
+		p.Line("%s%s", strings.Repeat(" ", 12), p.Paint(page.Dim, note))
 	}
 }
 
 // secondLook counts what an owner may want to mend at its source.
-func (s *Seen) secondLook(p *page) {
+func (s *Seen) secondLook(p *page.Page) {
 	var ambiguous int
 	outcomes := map[interaction.Outcome]int{}
 	for i := range s.events {
@@ -234,7 +235,7 @@ func (s *Seen) secondLook(p *page) {
 	if ambiguous+outcomes[interaction.OutcomeBlocked]+outcomes[interaction.OutcomeInvalid]+outcomes[interaction.OutcomeConflict] == 0 {
 		return
 	}
-	p.title("Worth a second look")
+	p.Title("Worth a second look")
 	figure(p, ambiguous, "ambiguous events", "several customers claim them: couples, families")
 	figure(p, outcomes[interaction.OutcomeConflict], "identifiers of somebody else", "they stay with the customer who had them")
 	figure(p, outcomes[interaction.OutcomeBlocked], "placeholders", "null, sinmail@…, 0000000: ignored")
@@ -242,11 +243,11 @@ func (s *Seen) secondLook(p *page) {
 }
 
 // setAside lists the rejects by reason, in the order of the documentation.
-func (s *Seen) setAside(p *page) {
+func (s *Seen) setAside(p *page.Page) {
 	if len(s.rejects) == 0 {
 		return
 	}
-	p.title("Set aside")
+	p.Title("Set aside")
 	s.paragraph(p, "These records are kept whole in the rejects topic with the reason: nothing is dropped in silence.")
 	for _, reason := range interaction.Reasons {
 		r := s.rejects[reason]
@@ -258,10 +259,10 @@ func (s *Seen) setAside(p *page) {
 		if r.sample != "" {
 			from += "; one of them: " + r.sample
 		}
-		p.line("  %s  %s  %s", p.paint(bold, right(count(r.n), 8)), left(string(reason), reasonWidth), m.means)
+		p.Line("  %s  %s  %s", p.Paint(page.Bold, page.Right(count(r.n), 8)), page.Left(string(reason), reasonWidth), m.means)
 		for _, text := range []string{"look at: " + m.look, from} {
-			for _, l := range wrap(text, columns-14-reasonWidth) {
-				p.line("%s%s", strings.Repeat(" ", 14+reasonWidth), p.paint(dim, l))
+			for _, l := range page.Wrap(text, page.Columns-14-reasonWidth) {
+				p.Line("%s%s", strings.Repeat(" ", 14+reasonWidth), p.Paint(page.Dim, l))
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/page"
 )
 
 // cid makes an id of the right length out of a word.
@@ -164,8 +165,8 @@ func TestWhatIsToldFitsItsWidthAndColoursChangeNothing(t *testing.T) {
 		t.Errorf("without its colours, the text is\n%s\nwant\n%s", trimmed, plain)
 	}
 	for l := range strings.Lines(plain) {
-		if l = strings.TrimSuffix(l, "\n"); width(l) > columns {
-			t.Errorf("%d columns: %s", width(l), l)
+		if l = strings.TrimSuffix(l, "\n"); page.Width(l) > page.Columns {
+			t.Errorf("%d columns: %s", page.Width(l), l)
 		}
 	}
 }
@@ -212,41 +213,8 @@ func TestEveryReasonHasAMeaningThatFits(t *testing.T) {
 		if m.means == "" || m.look == "" {
 			t.Errorf("reason %s has no meaning for a reader: add it to meanings", r)
 		}
-		if n := 14 + reasonWidth + width(m.means); n > columns || len(r) > reasonWidth {
+		if n := 14 + reasonWidth + page.Width(m.means); n > page.Columns || len(r) > reasonWidth {
 			t.Errorf("reason %s: %d columns", r, n)
-		}
-	}
-}
-
-func TestWidthsOfAccentsWideAndForeignLetters(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		want int
-	}{
-		{"", 0}, {"abc", 3}, {"Núñez", 5}, {"Nu\u0301n\u0303ez", 5}, {"Conceição", 9}, {"山田", 4}, {"ﾔﾏﾀﾞ", 4}, {"한국", 4}, {"Ａ", 2},
-		{"🙂", 2}, {"a\u200db", 2}, {"“…”", 3}, {"─┏", 2}, {"\u00ad", 0},
-	} {
-		if got := width(c.text); got != c.want {
-			t.Errorf("width(%q) = %d, want %d", c.text, got, c.want)
-		}
-	}
-	for _, c := range []struct {
-		text string
-		n    int
-		want string
-	}{
-		{"Conceição", 9, "Conceição"}, {"Conceição", 8, "Conceiç…"}, {"山田太郎", 5, "山田…"}, {"山田太郎", 4, "山…"}, {"a\x1b[31mb", 9, "a[31mb"}, {"N\u0303andu\u0301", 5, "N\u0303andu\u0301"},
-	} {
-		if got := clip(c.text, c.n); got != c.want {
-			t.Errorf("clip(%q, %d) = %q, want %q", c.text, c.n, got, c.want)
-		}
-		if got := width(left(c.text, 12)); got != 12 {
-			t.Errorf("left(%q, 12) takes %d columns", c.text, got)
-		}
-	}
-	for _, l := range wrap("João levou uma luminária e 山田 levou outra, e um-nome-que-nao-cabe-em-lugar-nenhum", 20) {
-		if width(l) > 20 {
-			t.Errorf("wrapped line takes %d columns: %s", width(l), l)
 		}
 	}
 }

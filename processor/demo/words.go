@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/page"
 )
 
 // place names a StoreCode.
@@ -47,7 +48,7 @@ func (k known) words() string {
 
 // wordsWithin is words with a value of at most n columns.
 func (k known) wordsWithin(n int) string {
-	value := clip(k.value, n)
+	value := page.Clip(k.value, n)
 	if k.namespace == "user" {
 		if k.store == "" {
 			return "code " + value

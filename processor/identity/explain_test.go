@@ -107,7 +107,7 @@ func (s *questions) direct(d *datadriven.TestData, b *strings.Builder) {
 	for i, to := range []*interaction.Key{&o.A, &o.B} {
 		if i+1 < len(words) {
 			*to = s.parse(words[i+1]).In("default")
-			s.learn(Evidence{Identifiers: []interaction.Identifier{{Namespace: to.Namespace, Domain: to.Domain, Value: to.Value}}})
+			s.learn(interaction.Identifier{Namespace: to.Namespace, Domain: to.Domain, Value: to.Value})
 		}
 	}
 	if o.Kind == interaction.DirectiveErase {

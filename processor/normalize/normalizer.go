@@ -397,7 +397,12 @@ func (n *Normalizer) RecordKey(k *interaction.Keyed) []byte {
 	return []byte(key.String())
 }
 
-// RealmOf is the realm of a StoreCode as it was sent; false where it is none.
+// UserNamespace is the namespace to which the user_id of an interaction belongs (identity.md 3.1).
+func (n *Normalizer) UserNamespace(in *interaction.Interaction) string {
+	return n.placeUserID(in, n.store(in.StoreCode)).Name
+}
+
+// RealmOf is the realm of a StoreCode as it was sent; false: it is none.
 func (n *Normalizer) RealmOf(storeCode string) (string, bool) {
 	st := n.store(storeCode)
 	return st.realm, st.problem == ""

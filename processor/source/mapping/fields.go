@@ -90,14 +90,23 @@ func (x *run) textIn(of, field string, e *expr) (string, *interaction.Reject) {
 	}
 	x.overlong = false
 	s, ok := x.eval(e)
-	if x.overlong {
+	switch {
+	case x.overlong:
+		x.unread(of, field, e, "")
 		return "", invalidField(field)
-	}
-	if ok && x.trace != nil {
-		x.trace.add(of+field, x.from)
+	case ok:
+		x.filled(of, field, s)
+	case of != ofLines:
+		x.absent(of, field, e)
 	}
 	return s, nil
 }
+
+// What the fields of an order and of its lines are part of, in a trace.
+const (
+	ofOrder = "order."
+	ofLines = "order.lines."
+)
 
 // interaction makes one of an element: what must be there first, in the order in which it is asked for.
 func (x *run) interaction(f *fields, in *interaction.Interaction) (rej *interaction.Reject) {
@@ -142,6 +151,7 @@ func (x *run) time(alternatives []timeSpec) (ms int64, stated bool, _ *interacti
 		x.stated = true
 		s, ok := x.eval(alternatives[i].expr)
 		if x.overlong {
+			x.unread("", field, alternatives[i].expr, "")
 			return 0, false, invalidField(field)
 		}
 		if !ok {
@@ -149,12 +159,14 @@ func (x *run) time(alternatives []timeSpec) (ms int64, stated bool, _ *interacti
 		}
 		stated = x.stated
 		if ms, ok = alternatives[i].format.parse(s); !ok {
+			x.unread("", field, alternatives[i].expr, s)
 			return 0, false, invalidField(field)
 		}
-		if x.trace != nil {
-			x.trace.add(field, x.from)
-		}
+		x.filled("", field, s)
 		return ms, stated, nil
+	}
+	if x.trace != nil {
+		x.absent("", field, expressionsOf(alternatives, func(s *timeSpec) *expr { return s.expr })...)
 	}
 	return 0, false, missingField(field)
 }
@@ -165,18 +177,21 @@ func (x *run) amount(of, field string, alternatives []amountSpec) (a source.Amou
 	for i := range alternatives {
 		s, ok := x.eval(alternatives[i].expr)
 		if x.overlong {
+			x.unread(of, field, alternatives[i].expr, "")
 			return a, invalidField(field)
 		}
 		if !ok {
 			continue
 		}
 		if a, ok = parseAmount(s, alternatives[i].scale); !ok {
+			x.unread(of, field, alternatives[i].expr, s)
 			return a, invalidField(field)
 		}
-		if x.trace != nil {
-			x.trace.add(of+field, x.from)
-		}
-		break
+		x.filled(of, field, s)
+		return a, nil
+	}
+	if x.trace != nil && of != ofLines && len(alternatives) > 0 {
+		x.absent(of, field, expressionsOf(alternatives, func(s *amountSpec) *expr { return s.expr })...)
 	}
 	return a, nil
 }
@@ -226,11 +241,13 @@ func (x *run) identifier(spec *identifierSpec, to []interaction.Raw) ([]interact
 	}
 	switch {
 	case x.overlong:
+		x.unread("identifiers.", name, spec.value, "")
 		return to, invalidField("identifiers")
 	case !ok:
+		if spec.each == nil {
+			x.absent("identifiers.", name, spec.value)
+		}
 		return to, nil
-	case x.trace != nil:
-		x.trace.add("identifiers."+name, x.from)
 	}
 	verified := spec.verified != nil && x.holds(spec.verified)
 	for i := range to {
@@ -239,6 +256,7 @@ func (x *run) identifier(spec *identifierSpec, to []interaction.Raw) ([]interact
 			return to, nil
 		}
 	}
+	x.filled("identifiers.", name, value)
 	x.output += identifierBytes
 	return append(to, interaction.Raw{Namespace: name, Value: value, Verified: verified}), nil
 }
@@ -306,10 +324,10 @@ func (x *run) payloadOf(f *fields) ([]byte, *interaction.Reject) {
 	if rej != nil {
 		return nil, rej
 	}
-	if x.traits, rej = x.entries("traits", f.traits, x.traits[:0]); rej != nil {
+	if x.traits, rej = x.entries("traits.", f.traits, x.traits[:0]); rej != nil {
 		return nil, rej
 	}
-	if x.props, rej = x.entries("properties", f.properties, x.props[:0]); rej != nil {
+	if x.props, rej = x.entries("properties.", f.properties, x.props[:0]); rej != nil {
 		return nil, rej
 	}
 	x.payload = source.AppendPayload(x.payload[:0], order, x.traits, x.props)
@@ -317,18 +335,19 @@ func (x *run) payloadOf(f *fields) ([]byte, *interaction.Reject) {
 	return slices.Clone(x.payload), nil
 }
 
-func (x *run) entries(field string, specs []namedExpr, to []source.Entry) ([]source.Entry, *interaction.Reject) {
+func (x *run) entries(of string, specs []namedExpr, to []source.Entry) ([]source.Entry, *interaction.Reject) {
 	for i := range specs {
 		x.overlong = false
 		s, ok := x.eval(specs[i].expr)
 		switch {
 		case x.overlong:
-			return to, invalidField(field + "." + specs[i].name)
+			x.unread(of, specs[i].name, specs[i].expr, "")
+			return to, invalidField(of + specs[i].name)
 		case !ok:
+			x.absent(of, specs[i].name, specs[i].expr)
 			continue
-		case x.trace != nil:
-			x.trace.add(field+"."+specs[i].name, x.from)
 		}
+		x.filled(of, specs[i].name, s)
 		to = append(to, source.Entry{Name: specs[i].name, Value: s})
 	}
 	return to, nil
@@ -342,13 +361,13 @@ func (x *run) orderOf(spec *orderSpec) (*source.Order, *interaction.Reject) {
 	o := &x.order
 	*o = source.Order{Lines: o.Lines[:0]}
 	var rej *interaction.Reject
-	if o.Number, rej = x.textIn("order.", "order_number", spec.number); rej != nil || o.Number == "" {
+	if o.Number, rej = x.textIn(ofOrder, "order_number", spec.number); rej != nil || o.Number == "" {
 		return nil, rej
 	}
-	if o.Currency, rej = x.textIn("order.", "currency", spec.currency); rej != nil {
+	if o.Currency, rej = x.textIn(ofOrder, "currency", spec.currency); rej != nil {
 		return nil, rej
 	}
-	if o.Total, rej = x.amount("order.", "total_amount", spec.total); rej != nil {
+	if o.Total, rej = x.amount(ofOrder, "total_amount", spec.total); rej != nil {
 		return nil, rej
 	}
 	switch {
@@ -368,16 +387,16 @@ func (x *run) line(spec *lineSpec, o *source.Order) (rej *interaction.Reject) {
 		return invalidField("lines")
 	}
 	var l source.OrderLine
-	if l.SKU, rej = x.textIn("order.lines.", "sku", spec.sku); rej != nil {
+	if l.SKU, rej = x.textIn(ofLines, "sku", spec.sku); rej != nil {
 		return rej
 	}
-	if l.Description, rej = x.textIn("order.lines.", "description", spec.description); rej != nil {
+	if l.Description, rej = x.textIn(ofLines, "description", spec.description); rej != nil {
 		return rej
 	}
-	if l.Quantity, rej = x.amount("order.lines.", "quantity", spec.quantity); rej != nil {
+	if l.Quantity, rej = x.amount(ofLines, "quantity", spec.quantity); rej != nil {
 		return rej
 	}
-	if l.UnitPrice, rej = x.amount("order.lines.", "unit_price", spec.unitPrice); rej != nil {
+	if l.UnitPrice, rej = x.amount(ofLines, "unit_price", spec.unitPrice); rej != nil {
 		return rej
 	}
 	o.Lines = append(o.Lines, l)

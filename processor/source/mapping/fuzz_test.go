@@ -8,6 +8,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"kinfold/processor/interaction"
 	"kinfold/schemas"
 )
@@ -50,7 +53,7 @@ func FuzzCompile(f *testing.F) {
 	})
 }
 
-// FuzzApply: whatever a record holds, something comes of it, and it is well formed.
+// FuzzApply: whatever a record holds, something comes of it, it is well formed, and a trace changes nothing.
 func FuzzApply(f *testing.F) {
 	for i := range 4 {
 		for _, e := range examples {
@@ -62,7 +65,8 @@ func FuzzApply(f *testing.F) {
 	f.Add(uint8(3), []byte(`{"specversion": "1.0", "data_base64": "e30="}`), []byte(nil), "application/cloudevents+json; charset=utf-8")
 	m := compileText(f, everything)
 	topics := []string{"json", "rows", "form", "events"}
-	var out Result
+	var out, traced Result
+	traced.Trace = true
 	f.Fuzz(func(t *testing.T, topic uint8, value, key []byte, contentType string) {
 		rec := &Record{Topic: topics[int(topic)%len(topics)], Value: value, Key: key, Timestamp: 1772445600000,
 			Headers: []Header{{"content-type", []byte(contentType)}, {"ce_specversion", []byte("1.0")}}}
@@ -72,6 +76,13 @@ func FuzzApply(f *testing.F) {
 		}
 		for i := range out.Items {
 			checkItem(t, &out.Items[i])
+		}
+		m.Apply(rec, &traced)
+		for i := range traced.Items {
+			traced.Items[i].Trace = nil
+		}
+		if d := cmp.Diff(out.Items, traced.Items, cmpopts.EquateEmpty()); d != "" {
+			t.Fatalf("with a trace the record becomes something else: %s", d)
 		}
 	})
 }

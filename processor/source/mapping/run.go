@@ -104,9 +104,13 @@ func (x *run) choose() *input {
 	for _, in := range x.m.inputs {
 		if in.when == nil || x.holds(in.when) {
 			x.input = in.name
+			if x.out.Trace {
+				x.trace = newTrace(nil, x.input)
+			}
 			return in
 		}
 	}
+	x.unwanted()
 	return nil
 }
 
@@ -193,6 +197,7 @@ func (x *run) match(index int) {
 			return
 		}
 	}
+	x.unwanted()
 	x.reject(index, unknownEvent)
 }
 

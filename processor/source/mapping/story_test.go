@@ -119,12 +119,37 @@ func show(b *strings.Builder, it *Item) {
 		b.WriteString(describe(it))
 	}
 	b.WriteString("\n")
-	if t := it.Trace; t != nil {
-		fmt.Fprintf(b, "  rule %d at %s:%d, input %q\n", t.Rule, t.File, t.Line, t.Input)
-		for _, f := range t.Fields {
-			fmt.Fprintf(b, "  %s: %s at %s:%d:%d\n", f.Field, f.Expr, f.File, f.Line, f.Column)
-		}
+	if it.Trace != nil {
+		showTrace(b, it.Trace)
 	}
+}
+
+func showTrace(b *strings.Builder, t *Trace) {
+	if t.Rule == 0 {
+		fmt.Fprintf(b, "  no rule, input %q\n", t.Input)
+	} else {
+		fmt.Fprintf(b, "  rule %d at %s:%d, input %q\n", t.Rule, t.File, t.Line, t.Input)
+	}
+	for _, f := range t.Fields {
+		fmt.Fprintf(b, "  %s: %s = %q at %s:%d:%d\n", f.Field, f.Expr, f.Value, f.File, f.Line, f.Column)
+	}
+	for _, f := range t.Absent {
+		fmt.Fprintf(b, "  absent %s at %s:%d:%d%s\n", f.Field, f.File, f.Line, f.Column, shownLooks(f.Looks))
+	}
+	if f := t.Unread; f != nil {
+		fmt.Fprintf(b, "  unread %s: %s = %q at %s:%d:%d%s\n", f.Field, f.Expr, f.Value, f.File, f.Line, f.Column, shownLooks(f.Looks))
+	}
+	if len(t.Looks) > 0 {
+		fmt.Fprintf(b, "  looked%s\n", shownLooks(t.Looks))
+	}
+}
+
+func shownLooks(looks []Look) string {
+	var b strings.Builder
+	for _, l := range looks {
+		fmt.Fprintf(&b, "; %s %q %s", l.Path, l.Value, l.Why)
+	}
+	return b.String()
 }
 
 func showInteraction(b *strings.Builder, in *interaction.Interaction) {
