@@ -5,51 +5,77 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
+	"kinfold/processor/config"
 	"kinfold/processor/interaction"
 	"kinfold/processor/source"
 	"kinfold/processor/source/mapping"
 	"kinfold/schemas"
 )
 
-// avroFormat reads Interactions in Avro: behind a registry's prefix, with any writer schema, or in single-object encoding.
+// avroFormat reads the Avro records of one source: interactions and directives with any writer schema, and trees for a mapping.
 type avroFormat struct {
 	registry *schemas.Registry // nil: none is configured
+	decoder  *schemas.ValueDecoder
 	log      *slog.Logger
 }
 
-func (a *avroFormat) decode(value []byte, _ int64, dst *interaction.Interaction) *interaction.Reject {
-	return schemas.DecodeFramed(value, a.registry, dst)
+func newAvroFormat(framing config.Framing, registry *schemas.Registry, log *slog.Logger) (*avroFormat, error) {
+	f, err := schemas.ParseValueFraming(string(framing))
+	if err != nil {
+		return nil, err
+	}
+	decoder, err := schemas.NewValueDecoder(f, registry)
+	if err != nil {
+		return nil, stop("set registry.urls", "sources: %w", err)
+	}
+	return &avroFormat{registry, decoder, log}, nil
 }
 
-func (a *avroFormat) directive(value []byte, dst *interaction.Directive) *interaction.Reject {
-	return schemas.DecodeFramedDirective(value, a.registry, dst)
+// valueOf finds a header of a record, without case; of several with one name the last counts.
+func valueOf(headers []mapping.Header) func(name string) []byte {
+	return func(name string) []byte {
+		for i := len(headers) - 1; i >= 0; i-- {
+			if strings.EqualFold(headers[i].Name, name) {
+				return headers[i].Value
+			}
+		}
+		return nil
+	}
 }
 
-// tree decodes a record of any writer schema for a mapping.
-func (a *avroFormat) tree(value []byte, _ []mapping.Header, to *source.Tree) (source.Node, *interaction.Reject) {
-	return 0, &interaction.Reject{Reason: interaction.ReasonUnsupportedType, Detail: "Avro for mappings"}
+func (a *avroFormat) interaction(rec *mapping.Record, dst *interaction.Interaction) *interaction.Reject {
+	return a.decoder.Interaction(rec.Value, valueOf(rec.Headers), dst)
+}
+
+func (a *avroFormat) directive(rec *mapping.Record, dst *interaction.Directive) *interaction.Reject {
+	return a.decoder.Directive(rec.Value, valueOf(rec.Headers), dst)
+}
+
+func (a *avroFormat) tree(rec *mapping.Record, to *source.Tree) (source.Node, *interaction.Reject) {
+	return a.decoder.Tree(rec.Value, valueOf(rec.Headers), to)
 }
 
 // learn makes sure that the schema of a value is known, or known to be unknown. With a ctx that is over it does not wait.
-func (a *avroFormat) learn(ctx context.Context, value []byte) error {
-	if a.registry == nil {
+func (a *avroFormat) learn(ctx context.Context, value []byte, headers func(name string) []byte) error {
+	if value == nil {
 		return nil
 	}
-	id, ok := schemas.RegistryID(value)
-	if !ok || a.registry.Known(id) {
+	key, unlearned := a.decoder.Unlearned(value, headers)
+	if !unlearned {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return &recovery{"schema", fmt.Errorf("schema %d has to be fetched before the transaction begins", id)}
+		return &recovery{"schema", fmt.Errorf("%s has to be fetched before the transaction begins", key)}
 	}
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		err := a.registry.Fetch(ctx, id)
+		err := a.registry.Learn(ctx, key)
 		if err == nil || !errors.Is(err, schemas.ErrRegistryUnreachable) {
 			return err
 		}
-		a.log.Warn("schema registry does not answer; waiting, nothing is rejected", "schema_id", id, "error", err, "backoff", backoff)
+		a.log.Warn("schema registry does not answer; waiting, nothing is rejected", "schema", key.String(), "error", err, "backoff", backoff)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

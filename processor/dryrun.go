@@ -13,6 +13,7 @@ import (
 	"kinfold/processor/interaction"
 	"kinfold/processor/normalize"
 	"kinfold/processor/source"
+	"kinfold/processor/source/mapping"
 )
 
 // The files that a dry run writes into its output directory.
@@ -169,6 +170,9 @@ func (d *dryRun) line(number int, text []byte) error {
 	return d.write(number, text)
 }
 
+// jsonLines is how the lines of a dry run are read.
+var jsonLines = &input{interaction: jsonInteraction}
+
 // decode takes a line through the step of stage 1. Its Kafka timestamp is received_at where it states one, else its occurred_at,
 // of a directive its issued_at.
 func (d *dryRun) decode(text []byte, received int64, stated bool, number int) *interaction.Reject {
@@ -182,7 +186,7 @@ func (d *dryRun) decode(text []byte, received int64, stated bool, number int) *i
 		}
 		return d.ingest.normalizer.Directive(&order, received, origin, &d.keyed)
 	}
-	if r := d.ingest.take(source.DecodeJSON, text, received, origin, &d.keyed); r != nil {
+	if r := d.ingest.take(jsonLines, &mapping.Record{Value: text, Timestamp: received}, origin, &d.keyed); r != nil {
 		return r
 	}
 	if !stated {

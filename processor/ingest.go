@@ -1,30 +1,29 @@
 package processor
 
 import (
-	"kinfold/processor/config"
 	"kinfold/processor/interaction"
 	"kinfold/processor/normalize"
 	"kinfold/processor/source"
 	"kinfold/processor/source/mapping"
 )
 
-// decoders is the closed list of formats of native interactions. A source names its format, it is never guessed. Avro needs the
-// writers' schemas.
-func decoders(avro source.Decode) map[config.Format]source.Decode {
-	return map[config.Format]source.Decode{
-		config.FormatJSON: source.DecodeJSON,
-		config.FormatAvro: avro,
-	}
+// input is how the records of one topic are read: interaction, directive or mapping is set.
+type input struct {
+	interaction func(rec *mapping.Record, dst *interaction.Interaction) *interaction.Reject
+	directive   func(rec *mapping.Record, dst *interaction.Directive) *interaction.Reject
+	mapping     *mapping.Mapping // what it makes of a record
+	// tree decodes the value for the mapping, which reads the bytes itself where it is nil.
+	tree       func(rec *mapping.Record, to *source.Tree) (source.Node, *interaction.Reject)
+	allowErase bool        // the source may order an erase
+	avro       *avroFormat // nil: the source is not in Avro
 }
 
-// input is how the records of one topic are read: decode, directive or mapping is set.
-type input struct {
-	decode    source.Decode // one native interaction a record
-	directive func(value []byte, dst *interaction.Directive) *interaction.Reject
-	mapping   *mapping.Mapping // what it makes of a record
-	// tree decodes the value for the mapping, which reads the bytes itself where it is nil.
-	tree       func(value []byte, headers []mapping.Header, to *source.Tree) (source.Node, *interaction.Reject)
-	allowErase bool // the source may order an erase
+func jsonInteraction(rec *mapping.Record, dst *interaction.Interaction) *interaction.Reject {
+	return source.DecodeJSON(rec.Value, rec.Timestamp, dst)
+}
+
+func jsonDirective(rec *mapping.Record, dst *interaction.Directive) *interaction.Reject {
+	return source.DecodeDirective(rec.Value, dst)
 }
 
 // taken is what became of a record, or of one of its elements: keyed, reject or ignored is set. It is valid until the next.
@@ -62,7 +61,7 @@ func (s *ingestStep) step(rec *mapping.Record, origin interaction.Origin, each f
 	if in.directive != nil {
 		t.reject = s.direct(in, rec, origin)
 	} else {
-		t.reject = s.take(in.decode, rec.Value, rec.Timestamp, origin, &s.keyed)
+		t.reject = s.take(in, rec, origin, &s.keyed)
 	}
 	if t.reject != nil {
 		t.keyed = nil
@@ -71,14 +70,14 @@ func (s *ingestStep) step(rec *mapping.Record, origin interaction.Origin, each f
 }
 
 // take decodes and normalises a native interaction.
-func (s *ingestStep) take(decode source.Decode, value []byte, recordTime int64, origin interaction.Origin, out *interaction.Keyed) *interaction.Reject {
-	if value == nil {
+func (s *ingestStep) take(in *input, rec *mapping.Record, origin interaction.Origin, out *interaction.Keyed) *interaction.Reject {
+	if rec.Value == nil {
 		return noValue()
 	}
-	if r := decode(value, recordTime, &s.raw); r != nil {
+	if r := in.interaction(rec, &s.raw); r != nil {
 		return r
 	}
-	return s.normalizer.Interaction(&s.raw, recordTime, origin, out)
+	return s.normalizer.Interaction(&s.raw, rec.Timestamp, origin, out)
 }
 
 func (s *ingestStep) direct(in *input, rec *mapping.Record, origin interaction.Origin) *interaction.Reject {
@@ -86,7 +85,7 @@ func (s *ingestStep) direct(in *input, rec *mapping.Record, origin interaction.O
 		return noValue()
 	}
 	var d interaction.Directive
-	if r := in.directive(rec.Value, &d); r != nil {
+	if r := in.directive(rec, &d); r != nil {
 		return r
 	}
 	return s.normalizer.Directive(&d, rec.Timestamp, origin, &s.keyed)
@@ -100,7 +99,7 @@ func (s *ingestStep) mapRecord(in *input, rec *mapping.Record, origin interactio
 	if in.tree == nil || rec.Value == nil {
 		in.mapping.Apply(rec, &s.mapped)
 	} else {
-		root, reject := in.tree(rec.Value, rec.Headers, s.mapped.Tree())
+		root, reject := in.tree(rec, s.mapped.Tree())
 		if reject != nil {
 			each(&taken{reject: reject, element: mapping.WholeRecord})
 			return

@@ -1,13 +1,14 @@
 package processor
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 
 	"kinfold/processor/config"
 	"kinfold/processor/interaction"
 	"kinfold/processor/kafka"
-	"kinfold/processor/source"
 	"kinfold/processor/source/mapping"
 	"kinfold/schemas"
 )
@@ -15,8 +16,6 @@ import (
 // ingestStage holds the effects of stage 1: it has no state of its own, so there is nothing to restore or to apply.
 type ingestStage struct {
 	core    *ingestStep
-	avro    *avroFormat
-	isAvro  map[string]bool // by input topic
 	framing schemas.Framing
 	topics  *topicPlan
 	forward []string
@@ -37,10 +36,13 @@ func (s *ingestStage) assign(_ context.Context, session *kafka.Session) error {
 // is rejected or reordered.
 func (s *ingestStage) prepare(ctx context.Context, batch []*kafka.Record) error {
 	for _, r := range batch {
-		if s.isAvro[r.Topic] {
-			if err := s.avro.learn(ctx, r.Value); err != nil {
-				return err
-			}
+		in := s.core.inputs[r.Topic]
+		if in.avro == nil {
+			continue
+		}
+		s.fill(r)
+		if err := in.avro.learn(ctx, r.Value, valueOf(s.record.Headers)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -49,12 +51,7 @@ func (s *ingestStage) prepare(ctx context.Context, batch []*kafka.Record) error 
 func (s *ingestStage) step(ctx context.Context, session *kafka.Session, r *kafka.Record) error {
 	s.tally.in[r.Topic]++
 	in := s.core.inputs[r.Topic]
-	s.record = mapping.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli(), Headers: s.record.Headers[:0]}
-	if in.mapping != nil {
-		for _, h := range r.Headers {
-			s.record.Headers = append(s.record.Headers, mapping.Header{Name: h.Key, Value: h.Value})
-		}
-	}
+	s.fill(r)
 	s.parked = s.parked[:0]
 	origin := interaction.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
 	s.core.step(&s.record, origin, func(t *taken) { s.take(ctx, session, r, in, t) })
@@ -63,6 +60,14 @@ func (s *ingestStage) step(ctx context.Context, session *kafka.Session, r *kafka
 		s.tally.reject(s.parked[i].reject.Reason, s.topics.rejects)
 	}
 	return nil
+}
+
+// fill makes the record that the step sees.
+func (s *ingestStage) fill(r *kafka.Record) {
+	s.record = mapping.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli(), Headers: s.record.Headers[:0]}
+	for _, h := range r.Headers {
+		s.record.Headers = append(s.record.Headers, mapping.Header{Name: h.Key, Value: h.Value})
+	}
 }
 
 // take does what became of a record, or of one of its elements. Rejects wait until all of the record is known.
@@ -154,30 +159,45 @@ func forwarded(headers []kafka.Header, names []string) []kafka.Header {
 	return kept
 }
 
-func newIngestStage(c *config.Config, avro *avroFormat, framing schemas.Framing, topics *topicPlan, m *metrics) *ingestStage {
+func newIngestStage(c *config.Config, registry *schemas.Registry, log *slog.Logger, framing schemas.Framing, topics *topicPlan, m *metrics) (*ingestStage, error) {
 	s := &ingestStage{
-		avro: avro, isAvro: map[string]bool{}, framing: framing, topics: topics,
+		framing: framing, topics: topics,
 		forward: c.ForwardHeaders, metrics: m, tally: newTally(ingestName), realms: map[string]int32{},
 	}
-	formats := decoders(avro.decode)
 	inputs := map[string]*input{}
 	for i := range c.Sources {
-		src := &c.Sources[i]
-		isAvro := src.Format == config.FormatAvro
-		in := &input{decode: formats[src.Format], mapping: src.Compiled(), allowErase: src.AllowErase}
-		if in.mapping != nil && isAvro {
-			in.tree = avro.tree
+		in, err := newInput(&c.Sources[i], registry, log)
+		if err != nil {
+			return nil, err
 		}
-		for _, t := range src.Topics {
-			inputs[t], s.isAvro[t] = in, isAvro
+		for _, t := range c.Sources[i].Topics {
+			inputs[t] = in
 		}
 	}
 	if t := c.Topics.IdentityDirectives; t != "" {
-		inputs[t] = &input{directive: source.DecodeDirective}
-		if s.isAvro[t] = c.Topics.IdentityDirectivesFormat == config.FormatAvro; s.isAvro[t] {
-			inputs[t].directive = avro.directive
+		in := &input{directive: jsonDirective}
+		if c.Topics.IdentityDirectivesFormat == config.FormatAvro {
+			avro, err := newAvroFormat(config.FramingAvro, registry, log)
+			if err != nil {
+				return nil, err
+			}
+			in.avro, in.directive = avro, avro.directive
 		}
+		inputs[t] = in
 	}
 	s.core = newIngestStep(&c.Identity, inputs)
-	return s
+	return s, nil
+}
+
+func newInput(src *config.Source, registry *schemas.Registry, log *slog.Logger) (*input, error) {
+	in := &input{interaction: jsonInteraction, mapping: src.Compiled(), allowErase: src.AllowErase}
+	if src.Format != config.FormatAvro {
+		return in, nil
+	}
+	avro, err := newAvroFormat(cmp.Or(src.AvroFraming, config.FramingAvro), registry, log)
+	if err != nil {
+		return nil, err
+	}
+	in.avro, in.interaction, in.tree = avro, avro.interaction, avro.tree
+	return in, nil
 }

@@ -377,7 +377,10 @@ func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, regist
 	}
 	var workers []*worker
 	if p.c.Runs(config.StageIngest) {
-		st := newIngestStage(p.c, &avroFormat{registry, p.log}, framing, plan, p.metrics)
+		st, err := newIngestStage(p.c, registry, p.log, framing, plan, p.metrics)
+		if err != nil {
+			return nil, err
+		}
 		workers = append(workers, make(config.StageIngest, p.c.InputTopics(), st))
 	}
 	if p.c.Runs(config.StageResolve) {

@@ -135,6 +135,10 @@ type Source struct {
 	// or json (an Interaction as plain JSON). Without a mapping each source states it. With one, the mapping says how the
 	// values are written, and only records in Avro have to be called so here.
 	Format Format `yaml:"format,omitempty"`
+	// AvroFraming is where a record in Avro names its schema: avro (a registry's prefix or a single object, told apart by their
+	// first bytes), confluent, single_object, confluent_guid (header), apicurio, apicurio_content, apicurio_header.
+	// Default: avro.
+	AvroFraming Framing `yaml:"avro_framing,omitempty"`
 	// Mapping says what the records of another system mean: the name of a mapping that comes with kinfold (kinfold sources
 	// lists them), or a file in the same language. Default: none, the records are interactions.
 	Mapping string `yaml:"mapping,omitempty"`
@@ -156,6 +160,12 @@ const (
 	FormatAvro Format = "avro"
 	FormatJSON Format = "json"
 )
+
+// Framing is where a value names the Avro schema that it was written with.
+type Framing string
+
+// FramingAvro is the default: a registry's prefix, or a single object.
+const FramingAvro Framing = "avro"
 
 // Topics names the topics that we write, and says how missing ones are created. A topic that exists is never altered.
 type Topics struct {

@@ -3,8 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,39 +10,9 @@ import (
 	"kinfold/schemas/sources"
 )
 
-// CompileMapping compiles a mapping by its name, as those that come with kinfold have one, or by the path of its file. Files that it
-// extends lie beside it. The error is a *mapping.FaultsError where the text has faults.
-func CompileMapping(name string) (*mapping.Mapping, error) {
-	if !isFile(name) {
-		text, err := sources.Read(name)
-		if err != nil {
-			return nil, unknownMapping(name)
-		}
-		return mapping.Compile(name+".yaml", text, sources.Read)
-	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("read the mapping: %w", err)
-	}
-	return mapping.Compile(name, text, func(base string) ([]byte, error) {
-		if !isFile(base) {
-			return sources.Read(base)
-		}
-		return os.ReadFile(filepath.Join(filepath.Dir(name), base))
-	})
-}
-
 // isFile tells the path of a mapping from the name of one that comes with kinfold.
 func isFile(name string) bool {
 	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
-}
-
-func unknownMapping(name string) error {
-	hint := "kinfold sources lists them; a file ends in .yaml"
-	if s := suggest(name, sources.Names()); s != "" {
-		hint = fmt.Sprintf("did you mean %s? %s", s, hint)
-	}
-	return fmt.Errorf("no mapping %q comes with kinfold; %s", name, hint)
 }
 
 // Compile compiles the mapping of a source; Load does so by itself.
@@ -52,7 +20,14 @@ func (s *Source) Compile() (err error) {
 	if s.Mapping == "" || s.compiled != nil {
 		return nil
 	}
-	s.compiled, err = CompileMapping(s.Mapping)
+	if !isFile(s.Mapping) && !slices.Contains(sources.Names(), s.Mapping) {
+		hint := "kinfold sources lists them; a file ends in .yaml"
+		if near := suggest(s.Mapping, sources.Names()); near != "" {
+			hint = fmt.Sprintf("did you mean %s? %s", near, hint)
+		}
+		return fmt.Errorf("no mapping %q comes with kinfold; %s", s.Mapping, hint)
+	}
+	s.compiled, err = sources.Load(s.Mapping)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kinfold/processor/normalize"
+	"kinfold/schemas"
 )
 
 // Bounds of the settings. Where Kafka has a limit of its own, ours is the same.
@@ -353,6 +354,12 @@ func (c *Config) validateTopics(v *validator) {
 			v.oneOf(path+".format", string(s.Format), string(FormatAvro), string(FormatJSON))
 		case s.Format != "" && s.Format != FormatAvro:
 			v.fault(path+".format", "leave it out, or avro", "%s beside a mapping: the mapping says how its values are written", s.Format)
+		}
+		if s.AvroFraming != "" {
+			v.oneOf(path+".avro_framing", string(s.AvroFraming), schemas.ValueFramings()...)
+			if s.Format != FormatAvro {
+				v.fault(path+".avro_framing", "only with format: avro", "the records are not said to be in Avro")
+			}
 		}
 		if s.AllowErase && s.Mapping == "" {
 			v.fault(path+".allow_erase", "only with a mapping", "the records of the source are interactions, which order nothing")

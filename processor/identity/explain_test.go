@@ -122,7 +122,11 @@ func (s *questions) direct(d *datadriven.TestData, b *strings.Builder) {
 			s.t.Fatal(err)
 		}
 	} else {
+		o.Realm = "default"
 		res = s.w.direct(o)
+		s.ordered = s.ordered || o.Kind == interaction.DirectiveErase
+		s.o.order(o)
+		s.did(func(w *world) { w.direct(o) })
 	}
 	report := NewReport(ordered, res)
 	s.w.mem.apply([]table.Row{report.Row("default", o.ID)})

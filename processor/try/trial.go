@@ -65,8 +65,10 @@ type Trial struct {
 // New returns a Trial that writes to out. Broken lines are told where the records are, but for JSON, whose readers want nothing
 // else: there they go to broken.
 func New(m *mapping.Mapping, o Options, out, broken io.Writer) *Trial {
+	rules := *o.Rules
+	rules.EraseEnabled = true // whether an erase is allowed is for the deployment; here it is told what the source orders
 	t := &Trial{
-		mapping: m, rules: o.Rules, json: o.JSON, out: &bytes.Buffer{}, to: out, broken: broken, normalizer: normalize.New(o.Rules),
+		mapping: m, rules: o.Rules, json: o.JSON, out: &bytes.Buffer{}, to: out, broken: broken, normalizer: normalize.New(&rules),
 		counts: Counts{Ignores: map[string]int{}, Rejects: map[string]int{}, Identifiers: map[interaction.Outcome]int{}},
 	}
 	t.page = page.New(t.out, o.Colour)
