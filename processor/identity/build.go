@@ -60,7 +60,10 @@ func (w *work) strength(a, b int32) int {
 // Afterwards top finds the node that stands for a member's group.
 func (w *work) build(members, edges []int32) {
 	w.groups = w.groups[:0]
-	w.bind()
+	directed := slices.ContainsFunc(members, func(m int32) bool { return w.nodes[m].tie != none })
+	if directed {
+		w.bind()
+	}
 	for i, m := range members {
 		n := &w.nodes[m]
 		n.parent, n.slot = m, int32(i)
@@ -90,7 +93,7 @@ func (w *work) build(members, edges []int32) {
 			continue
 		}
 		x, y := &w.groups[w.nodes[a].slot], &w.groups[w.nodes[b].slot]
-		if e.refused = w.refuse(e, x, y); len(w.pairs) > 0 && w.separated(a, b) {
+		if e.refused = w.refuse(e, x, y); directed && w.separated(a, b) {
 			e.refused = RefusedSeparate
 		}
 		if e.refused != NotRefused {
