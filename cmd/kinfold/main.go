@@ -58,7 +58,7 @@ called the wrong way.`,
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	cmd.AddCommand(runCommand(), demoCommand(), dryRunCommand(), checkConfigCommand(), topicsCommand(), versionCommand())
+	cmd.AddCommand(runCommand(), demoCommand(), dryRunCommand(), rulesCommand(), checkConfigCommand(), topicsCommand(), versionCommand())
 	strictBuiltins(cmd)
 	return cmd
 }

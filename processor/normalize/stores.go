@@ -84,5 +84,8 @@ func (n *Normalizer) store(raw string) *store {
 	return s
 }
 
+// Realm is the realm of a StoreCode; empty where the code is none.
+func (n *Normalizer) Realm(storeCode string) string { return n.store(storeCode).realm }
+
 // maxCachedStore is the longest StoreCode, as sent, that is remembered, in bytes: padding may be of any length.
 const maxCachedStore = 128

@@ -94,6 +94,18 @@ func (s *Stores) Partitions() ([]int32, error) {
 	return found, wrap(s.dir, "list", err)
 }
 
+// Reading lists the stores that are open, in order of their partitions.
+func (s *Stores) Reading() []*Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*Store, 0, len(s.open))
+	for _, st := range s.open {
+		list = append(list, st)
+	}
+	slices.SortFunc(list, func(a, b *Store) int { return int(a.id.Partition - b.id.Partition) })
+	return list
+}
+
 // Read opens a store of a directory that OpenStopped opened, whatever topics and rules it was written under: Identity says. What
 // its process wrote last and did not bring into tables is read from Pebble's log, as the process itself would.
 func (s *Stores) Read(partition int32) (*Store, error) {
