@@ -86,7 +86,7 @@ func (c *comparison) total(to *RulesSide, s *side, limit int) {
 }
 
 // match finds the place of each old identifier in the new evidence: that of its key; else that of its key as it is judged anew;
-// else that of the only new key with the same namespace and value.
+// else that of the only new key with the same namespace and value; several where there are more.
 func (c *comparison) match(old, new *identity.Body) []int32 {
 	match := make([]int32, len(old.Identifiers))
 	taken := make([]bool, len(new.Identifiers))
@@ -118,7 +118,7 @@ func (c *comparison) match(old, new *identity.Body) []int32 {
 	}
 	for i := range match {
 		if match[i] == nowhere {
-			if at, ok := left[[2]string{old.Identifiers[i].Key.Namespace, old.Identifiers[i].Key.Value}]; ok && at >= 0 {
+			if at, ok := left[[2]string{old.Identifiers[i].Key.Namespace, old.Identifiers[i].Key.Value}]; ok {
 				match[i] = at
 			}
 		}
@@ -129,6 +129,10 @@ func (c *comparison) match(old, new *identity.Body) []int32 {
 func (c *comparison) identifiers(old, new *side, match []int32) {
 	for i, m := range match {
 		at := int32(i)
+		if m == several {
+			c.change(becameSeveral, old.key(at), interaction.Key{}, nil)
+			continue
+		}
 		if m < 0 {
 			why := c.judge.identifier(old.key(at), "", false).gone
 			c.change(becameGone+cmp.Or(why, goneOther), old.key(at), interaction.Key{}, nil)
@@ -238,7 +242,9 @@ func (c *comparison) customers(old, new *side, match []int32) {
 			continue
 		}
 		c.diff.Examples.Customers = append(c.diff.Examples.Customers, CaseExample{
-			Kind: kind, Before: customerExamples(old, k.before.founders, members), After: customerExamples(new, k.after.founders, members),
+			Kind: kind, CustomersBefore: len(k.before.founders), CustomersAfter: len(k.after.founders),
+			Before: customerExamples(old, k.before.founders, members),
+			After:  customerExamples(new, k.after.founders, members),
 		})
 	}
 }

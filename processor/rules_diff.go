@@ -42,7 +42,7 @@ func (q *RulesQuestion) begin(source Source, j *judge) (c *comparison, old, new 
 
 // DiffState answers from the state directory of a stopped process: of the directory of its app, or a state_dir with one app. It
 // changes nothing there. Evidence is judged anew as far as it was kept; RulesDiff.Limits says what that leaves out. The memory
-// that it needs is about 1 KB for each identifier of the largest realm (of all realms, where the rules differ in realms).
+// that it needs is about 1.5 KB for each identifier of the largest realm (of all realms, where the rules differ in realms).
 func (q *RulesQuestion) DiffState(ctx context.Context, dir string, fs state.FS) (_ *RulesDiff, err error) {
 	s, err := openStopped(ctx, dir, fs, q.Progress)
 	if err != nil {
@@ -78,7 +78,7 @@ func (q *RulesQuestion) DiffState(ctx context.Context, dir string, fs state.FS) 
 }
 
 // DiffInput answers from interactions and directives, one a line: both rules are applied to the same lines, in memory. name is
-// what the report calls the input. The memory that it needs is about 3 KB for each identifier.
+// what the report calls the input. The memory that it needs is about 5 KB for each identifier.
 func (q *RulesQuestion) DiffInput(ctx context.Context, name string, input io.Reader) (*RulesDiff, error) {
 	var runs [2]*dryRun
 	for i, rules := range [2]*normalize.Rules{q.Old.Rules, q.New.Rules} {
@@ -210,7 +210,7 @@ func oversizedLimit(d *RulesDiff) []string {
 	if d.New.Oversized == 0 || d.Source.Kind == "input" {
 		return nil
 	}
-	return []string{fmt.Sprintf("%d components would be larger than component_limit. When the state is built anew from the inputs, the cap will refuse edges of them, which ones depends on the order of arrival; here all count.", d.New.Oversized)}
+	return []string{fmt.Sprintf("%d component(s) would be larger than component_limit. When the state is built anew from the inputs, the cap will refuse edges of them, which ones depends on the order of arrival; here all count.", d.New.Oversized)}
 }
 
 // inputLimits says what an input cannot tell.

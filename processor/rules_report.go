@@ -92,6 +92,7 @@ const (
 	becameRetracted = "becomes retracted"
 	becameRestored  = "is not retracted any more"
 	becameOther     = "gets another normal form, domain or realm"
+	becameSeveral   = "becomes one in each of several domains or realms"
 	becameGone      = "takes part no more: "
 	becameKnown     = "takes part for the first time"
 )
@@ -120,13 +121,15 @@ type Examples struct {
 
 // CaseExample is one case.
 type CaseExample struct {
-	Kind   CaseKind          `json:"kind"`
-	Before []CustomerExample `json:"before"`
-	After  []CustomerExample `json:"after"`
+	Kind            CaseKind          `json:"kind"`
+	CustomersBefore int               `json:"customers_before"`
+	CustomersAfter  int               `json:"customers_after"`
+	Before          []CustomerExample `json:"before"` // the first ones
+	After           []CustomerExample `json:"after"`
 }
 
 // maxMembers is how many identifiers of a customer, and customers of a case, an example lists.
-const maxMembers = 20
+const maxMembers = 10
 
 // CustomerExample is a customer with its first identifiers.
 type CustomerExample struct {

@@ -144,7 +144,7 @@ func openStopped(ctx context.Context, dir string, fs state.FS, progress func(str
 		if err := s.add(archive); err != nil {
 			return nil, err
 		}
-		progress(fmt.Sprintf("partition %d: %d realms found", p, len(archive.Realms())))
+		progress(fmt.Sprintf("partition %d: realms found: %d", p, len(archive.Realms())))
 	}
 	s.source.Partitions, s.source.Realms = len(partitions), len(s.surveys)
 	return s, nil

@@ -3,6 +3,8 @@ package processor_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -160,4 +162,43 @@ func TestAStateSaysOfNewRulesWhatItsInputSays(t *testing.T) {
 			rt.Fatalf("(-input +state):\n%s\n%s", d, lines)
 		}
 	})
+}
+
+// TestEqualRulesDifferInNothingOnTheCases asks of the scenarios beside the repository, in both ways, and that the state directory
+// is left as it was.
+func TestEqualRulesDifferInNothingOnTheCases(t *testing.T) {
+	inputs, _ := filepath.Glob(filepath.Join(casesDir, "*", "input.jsonl"))
+	if len(inputs) == 0 {
+		t.Skipf("%s is not there", casesDir)
+	}
+	for _, path := range inputs {
+		t.Run(filepath.Base(filepath.Dir(path)), func(t *testing.T) {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rules := rulesOfCase(t, filepath.Dir(path))
+			for name, d := range map[string]*processor.RulesDiff{
+				"input": diffInput(t, question(rules, rules), string(text)), "state": diffState(t, question(rules, rules), string(text)),
+			} {
+				if !d.Same() || d.Mismatches.Any() {
+					report, _ := json.MarshalIndent(d, "", " ")
+					t.Errorf("%s: equal rules differ:\n%s", name, report)
+				}
+			}
+		})
+	}
+}
+
+func rulesOfCase(t *testing.T, dir string) *normalize.Rules {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "rules.json"))
+	if err != nil {
+		return normalize.DefaultRules()
+	}
+	rules, err := normalize.ParseRules(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rules
 }

@@ -177,8 +177,8 @@ func (p *page) examples(d *processor.RulesDiff) {
 		for _, e := range d.Examples.Customers {
 			p.end()
 			p.line("  %s", e.Kind)
-			p.customers("before", e.Before)
-			p.customers("after", e.After)
+			p.customers("before", e.Before, e.CustomersBefore)
+			p.customers("after", e.After, e.CustomersAfter)
 		}
 	}
 	if len(d.Examples.Identifiers) > 0 {
@@ -200,7 +200,7 @@ func (p *page) examples(d *processor.RulesDiff) {
 	}
 }
 
-func (p *page) customers(when string, customers []processor.CustomerExample) {
+func (p *page) customers(when string, customers []processor.CustomerExample, total int) {
 	for _, c := range customers {
 		for i, m := range c.Members {
 			id := string(c.CustomerID)
@@ -214,6 +214,45 @@ func (p *page) customers(when string, customers []processor.CustomerExample) {
 		}
 		when = ""
 	}
+	if more := total - len(customers); more > 0 {
+		p.line("    \tand %s more", count(more, "customer"))
+	}
+}
+
+func writeLint(out io.Writer, l *processor.RulesLint) error {
+	p := newPage(out)
+	p.source(l.Source)
+	p.line("rules\t%s, version %s", l.Rules.File, l.Rules.RulesVersion)
+	p.line("found\t%s, %s, %s, %s", count(l.Rules.Customers, "customer"), count(l.Rules.Identifiers, "identifier"), count(l.Rules.Edges, "edge"),
+		count(len(l.Findings), "finding"))
+	p.section("What customers hold\tidentifiers\tshared\talone\tcustomers\thalf up to\t99 % up to\tat most\tallowed\tfull")
+	for _, s := range l.Namespaces {
+		if s.Identifiers > 0 {
+			p.line("  %s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d", s.Namespace, s.Identifiers, s.Shared, s.Alone, s.Customers, s.P50, s.P99, s.Max, s.AtMost, s.Full)
+		}
+	}
+	for _, f := range l.Findings {
+		mark := "note"
+		if f.Matters {
+			mark = "MATTERS"
+		}
+		p.section(fmt.Sprintf("%s: %s: %s", mark, f.Check, f.What))
+		for _, e := range f.Examples {
+			p.line("    %s", e)
+		}
+		if more := f.Count - len(f.Examples); more > 0 && len(f.Examples) > 0 {
+			p.line("    and %d more", more)
+		}
+		p.line("  next: %s", f.Next)
+	}
+	if len(l.Limits) > 0 {
+		p.section("What this answer does not cover")
+		for _, text := range l.Limits {
+			p.line("- %s", text)
+		}
+	}
+	p.end()
+	return p.err
 }
 
 func list(texts []string) string {

@@ -40,14 +40,14 @@ func OpenStopped(dir string, f FS) (*Stores, error) {
 func appOf(dir string, f FS) (string, error) {
 	found, err := partitionsIn(dir, f)
 	if err != nil {
-		return "", fmt.Errorf("open state directory: %w", err)
+		return "", fmt.Errorf("open state directory %s: %w", dir, err)
 	}
 	if len(found) > 0 {
 		return dir, nil
 	}
 	names, err := f.List(dir)
 	if err != nil {
-		return "", fmt.Errorf("open state directory: %w", err)
+		return "", fmt.Errorf("open state directory %s: %w", dir, err)
 	}
 	var apps []string
 	for _, name := range names {
