@@ -111,15 +111,21 @@ func diffInput(t testing.TB, q *processor.RulesQuestion, lines string) *processo
 // diffState asks of the state that the lines leave under the old rules.
 func diffState(t testing.TB, q *processor.RulesQuestion, lines string) *processor.RulesDiff {
 	t.Helper()
-	fs := state.NewMemoryFS()
-	if err := processor.WriteState(t.Context(), q.Old.Rules, strings.NewReader(lines), fs, dir+"/tienda"); err != nil {
-		t.Fatal(err)
-	}
-	d, err := q.DiffState(t.Context(), dir, fs)
+	d, err := q.DiffState(t.Context(), dir, newStateFS(t, q.Old.Rules, lines))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// newStateFS holds the state that the lines leave.
+func newStateFS(t testing.TB, rules *normalize.Rules, lines string) state.FS {
+	t.Helper()
+	fs := state.NewMemoryFS()
+	if err := processor.WriteState(t.Context(), rules, strings.NewReader(lines), fs, dir+"/tienda"); err != nil {
+		t.Fatal(err)
+	}
+	return fs
 }
 
 // TestEqualRulesDifferInNothing asks of random worlds, from both sources.
