@@ -24,6 +24,7 @@ type consumer struct {
 	apart     map[string]bool            // identifier → shared or retracted: it does not say whose an event is
 	events    map[string]*storedEvent    // by event id
 	of        map[string][]*storedEvent  // identifier → events that hold it
+	quiet     bool                       // it does not tell what it does
 }
 
 type storedEvent struct {
@@ -117,11 +118,17 @@ func (c *consumer) erase(r *changeRecord) {
 		for _, e := range c.of[key] {
 			others := slices.ContainsFunc(e.keys, func(k string) bool { return c.customers[k] != "" })
 			if e.Customer == r.Customer && e.Version < r.Version && !others {
-				fmt.Printf("  event %s of %s is deleted\n", e.ID, e.Customer[:4])
+				c.tell("  event %s of %s is deleted\n", e.ID, e.Customer[:4])
 				delete(c.events, e.ID)
 			}
 			c.rekey(e, r.Version)
 		}
+	}
+}
+
+func (c *consumer) tell(format string, args ...any) {
+	if !c.quiet {
+		fmt.Printf(format, args...)
 	}
 }
 
@@ -151,7 +158,7 @@ func (c *consumer) rekey(e *storedEvent, version int64) {
 		}
 	}
 	if now != "" && now != e.Customer {
-		fmt.Printf("  event %s moves from %s to %s\n", e.ID, e.Customer[:4], now[:4])
+		c.tell("  event %s moves from %s to %s\n", e.ID, e.Customer[:4], now[:4])
 		e.Customer, e.Version = now, version
 	}
 }
