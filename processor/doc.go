@@ -20,6 +20,9 @@
 // When partitions come or go, assigner.bring opens, restores and closes their stores (assign.go, restore.go). Whatever goes
 // wrong on the way has one answer: close the session, forget what is not committed, begin again (worker.run).
 //
+// Beside the way of a record, rules are tried on evidence that is there: rules_source.go finds it, rules_judge.go takes it to other
+// rules, rules_compare.go says how the customers differ, rules_lint.go what looks wrong.
+//
 // # Packages
 //
 //	interaction    the words of the domain
