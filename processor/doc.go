@@ -27,6 +27,9 @@
 // Beside that way, questions about customers are answered over HTTP (api.go, questions.go) from snapshots of the stores
 // (holdings.go), which show what is committed; archive.go answers them from the directory of a process that does not run.
 //
+// Beside the way of a record, rules are tried on evidence that is there: rules_source.go finds it, rules_judge.go takes it to other
+// rules, rules_compare.go says how the customers differ, rules_lint.go what looks wrong.
+//
 // # Packages
 //
 //	interaction    the words of the domain

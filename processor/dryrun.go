@@ -38,6 +38,7 @@ const (
 type DryRunResult struct {
 	Lines        int
 	Interactions int // accepted: unified events
+	Ambiguous    int // of these: tie anchors of more than one customer
 	Duplicates   int
 	Directives   int // accepted, dry runs included
 	Rejects      map[interaction.Reason]int
@@ -58,13 +59,21 @@ func (r *DryRunResult) RejectCount() (n int) {
 // DryRun takes the lines of input through both steps, in memory and in order, and writes what the topics would get into
 // four files of directory dir, which it creates. Progress is called now and then with the number of lines read.
 func DryRun(ctx context.Context, rules *normalize.Rules, input io.Reader, dir string, progress func(lines int)) (*DryRunResult, error) {
-	d, err := newDryRun(rules, dir)
+	d, err := newDryRun(rules)
 	if err != nil {
 		return nil, err
 	}
+	out, err := openJSONOutputs(dir)
+	if err != nil {
+		return nil, err
+	}
+	d.out = &out
 	began := time.Now()
-	err = d.lines(ctx, input, progress)
-	err = errors.Join(err, d.close())
+	err = eachLine(ctx, input, d.line, func(lines int) {
+		progress(lines)
+		d.expire()
+	})
+	err = errors.Join(err, out.close())
 	d.result.Elapsed = time.Since(began)
 	return &d.result, err
 }
@@ -73,7 +82,7 @@ type dryRun struct {
 	ingest  *ingestStep
 	resolve *resolveStep
 	view    *memoryView
-	out     jsonOutputs
+	out     *jsonOutputs // nil: only the state is of interest
 	result  DryRunResult
 
 	stream   int64 // stream time, epoch ms
@@ -83,7 +92,7 @@ type dryRun struct {
 	o        outcome
 }
 
-func newDryRun(rules *normalize.Rules, dir string) (*dryRun, error) {
+func newDryRun(rules *normalize.Rules) (*dryRun, error) {
 	d := &dryRun{view: newMemoryView(), result: DryRunResult{Rejects: map[interaction.Reason]int{}}}
 	var err error
 	if d.resolve, err = newResolveStep(rules); err != nil {
@@ -93,15 +102,14 @@ func newDryRun(rules *normalize.Rules, dir string) (*dryRun, error) {
 		return nil, err
 	}
 	d.ingest = newIngestStep(rules, nil)
-	if d.out, err = openJSONOutputs(dir); err != nil {
-		return nil, err
-	}
 	return d, nil
 }
 
-func (d *dryRun) close() error { return d.out.close() }
+// expire forgets what is behind the duplicate window.
+func (d *dryRun) expire() { d.view.drop(d.resolve.seen.Expired(d.stream)) }
 
-func (d *dryRun) lines(ctx context.Context, input io.Reader, progress func(int)) error {
+// eachLine calls fn for each line of the input that is not blank, with its number, and now and then progress.
+func eachLine(ctx context.Context, input io.Reader, fn func(number int, text []byte) error, progress func(lines int)) error {
 	r := bufio.NewReaderSize(input, 1<<20)
 	var long []byte
 	for number := 1; ; number++ {
@@ -114,8 +122,7 @@ func (d *dryRun) lines(ctx context.Context, input io.Reader, progress func(int))
 			return fmt.Errorf("read line %d: %w", number, err)
 		}
 		if text := bytes.TrimRight(line, "\r\n"); len(bytes.TrimSpace(text)) > 0 {
-			d.result.Lines++
-			if stepErr := d.line(number, text); stepErr != nil {
+			if stepErr := fn(number, text); stepErr != nil {
 				return fmt.Errorf("line %d: %w", number, stepErr)
 			}
 		}
@@ -124,7 +131,6 @@ func (d *dryRun) lines(ctx context.Context, input io.Reader, progress func(int))
 		}
 		if number%progressEvery == 0 {
 			progress(number)
-			d.view.drop(d.resolve.seen.Expired(d.stream))
 			if ctx.Err() != nil {
 				return fmt.Errorf("stopped after line %d: %w", number, ctx.Err())
 			}
@@ -147,6 +153,7 @@ func readLong(r *bufio.Reader, line []byte) ([]byte, error) {
 }
 
 func (d *dryRun) line(number int, text []byte) error {
+	d.result.Lines++
 	if len(text) > maxLine {
 		return d.reject(number, text[:maxLine], &interaction.Reject{Reason: interaction.ReasonTooLarge, Detail: fmt.Sprintf("the line is longer than %d bytes", maxLine)})
 	}
@@ -204,13 +211,8 @@ func (d *dryRun) advance() int64 {
 }
 
 func (d *dryRun) write(number int, text []byte) error {
-	for i := range d.o.changes {
-		if err := d.out.change(&d.o.changes[i]); err != nil {
-			return err
-		}
-	}
-	for i := range d.o.mapRows {
-		if err := d.out.mapRow(&d.o.mapRows[i]); err != nil {
+	if d.out != nil {
+		if err := d.out.outcome(&d.o); err != nil {
 			return err
 		}
 	}
@@ -220,8 +222,8 @@ func (d *dryRun) write(number int, text []byte) error {
 	switch d.o.verdict {
 	case verdictEvent:
 		d.result.Interactions++
-		if err := d.out.event(&d.o.unified); err != nil {
-			return err
+		if d.o.unified.Ambiguous {
+			d.result.Ambiguous++
 		}
 	case verdictDuplicate:
 		d.result.Duplicates++
@@ -238,5 +240,8 @@ func (d *dryRun) write(number int, text []byte) error {
 
 func (d *dryRun) reject(number int, text []byte, r *interaction.Reject) error {
 	d.result.Rejects[r.Reason]++
+	if d.out == nil {
+		return nil
+	}
 	return d.out.reject(number, text, r)
 }

@@ -51,6 +51,24 @@ func (o *jsonOutputs) close() error {
 	return errors.Join(errs...)
 }
 
+// outcome writes the changes and map rows of an outcome, and its event.
+func (o *jsonOutputs) outcome(from *outcome) error {
+	for i := range from.changes {
+		if err := o.change(&from.changes[i]); err != nil {
+			return err
+		}
+	}
+	for i := range from.mapRows {
+		if err := o.mapRow(&from.mapRows[i]); err != nil {
+			return err
+		}
+	}
+	if from.verdict == verdictEvent {
+		return o.event(&from.unified)
+	}
+	return nil
+}
+
 // The builders below begin a member with its name; the first one opens the object.
 
 func (f *jsonFile) begin() *jsonFile {

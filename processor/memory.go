@@ -61,6 +61,15 @@ func (v *memoryView) put(rows []table.Row) {
 	}
 }
 
+// order makes a table ready to be scanned that put does not keep in order.
+func (v *memoryView) order(t table.ID) {
+	m := &v.tables[t]
+	m.sorted, m.fresh = m.sorted[:0], m.fresh[:0]
+	for key := range m.rows {
+		m.fresh = append(m.fresh, key)
+	}
+}
+
 func (m *memoryTable) sort() {
 	if len(m.fresh) == 0 {
 		return

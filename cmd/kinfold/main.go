@@ -58,7 +58,7 @@ called the wrong way.`,
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	cmd.AddCommand(runCommand(), askCommand(), demoCommand(), dryRunCommand(), sourcesCommand(), tryCommand(), checkConfigCommand(), topicsCommand(), versionCommand())
+	cmd.AddCommand(runCommand(), askCommand(), demoCommand(), dryRunCommand(), rulesCommand(), sourcesCommand(), tryCommand(), checkConfigCommand(), topicsCommand(), versionCommand())
 	strictBuiltins(cmd)
 	return cmd
 }

@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"await":     await,
 			"terminate": terminate,
 			"crlf":      crlf,
+			"settle":    settle,
 		},
 	})
 }

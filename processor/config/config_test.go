@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
+
+	"kinfold/processor/normalize"
 )
 
 // TestStories runs the files of testdata. Commands:
@@ -216,6 +218,46 @@ registry: {urls: ["https://registry.example"], tls: {ca_file: tls/registry.pem}}
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestIdentityComesFromAConfigurationOrFromRulesAlone(t *testing.T) {
+	dir := t.TempDir()
+	load := func(text string) (*normalize.Rules, error) {
+		file := filepath.Join(dir, "kinfold.yaml")
+		write(t, file, text)
+		return LoadIdentity(file, noEnv)
+	}
+	const password = `kafka: {tls: {enabled: true}, sasl: {mechanism: PLAIN, user: kinfold, password: "${NOT_HERE}"}}` + "\n"
+	for text, want := range map[string]int{
+		"customer_limit: 7":                         7,
+		"identity: {customer_limit: 8}":             8,
+		password + "identity:\n  customer_limit: 9": 9,
+		password:               500,
+		"# nothing\n":          500,
+		password + "identity:": 500,
+		`{"identity": {"customer_limit": 10}, "log": {}}`:   10,
+		`{"customer_limit": 11, "realms": {"*": "tienda"}}`: 11,
+	} {
+		rules, err := load(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if rules.CustomerLimit != want {
+			t.Errorf("%s: customer_limit is %d", text, rules.CustomerLimit)
+		}
+	}
+	for text, want := range map[string]string{
+		"identity: {customer_limit: 0}":                "kinfold.yaml:1:28: identity.customer_limit: ",
+		"log: {}\nidentty: {}":                         "kinfold.yaml:2:1: identty: unknown key; did you mean identity?",
+		"identity: {}\ncustomer_limit: 3":              "kinfold.yaml:2:1: customer_limit: unknown key",
+		"identity: {realmos: {}}":                      "identity.realmos: unknown key; did you mean realms?",
+		"identity: {id_key: a}\nidentity: {}":          "identity: is given twice",
+		"customers: 3":                                 "customers: unknown key",
+		"identity: {id_key: \"${NOT_HERE}\"}\nlog: {}": "NOT_HERE",
+	} {
+		if _, err := load(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error is %v, want %s", text, err, want)
+		}
 	}
 }
 

@@ -68,6 +68,69 @@ func LoadRules(path string, env func(string) (string, bool)) (*normalize.Rules, 
 	return rules, nil
 }
 
+// LoadIdentity reads the identity rules from a whole configuration, of which it looks at nothing else, or from a file for LoadRules.
+// The rest of a configuration may hold references that only the machine of the process can follow.
+func LoadIdentity(path string, env func(string) (string, bool)) (*normalize.Rules, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the rules: %w", err)
+	}
+	d := newDecoder(path, env)
+	section, whole := d.section(data, "identity")
+	if !whole {
+		return LoadRules(path, env)
+	}
+	rules := normalize.DefaultRules()
+	if section != nil {
+		d.value("identity", section, reflect.ValueOf(rules).Elem())
+	}
+	v := &validator{}
+	for _, err := range rules.Validate() {
+		v.rule("identity", err)
+	}
+	d.add(v.faults)
+	if err := faultsError(path, d.faults); err != nil {
+		return nil, err
+	}
+	return rules, nil
+}
+
+// section finds one section of a configuration; whole is false where the file is none, since it has no key of one. A misspelled key
+// of a configuration is a fault: it might be the section.
+func (d *decoder) section(data []byte, name string) (section ast.Node, whole bool) {
+	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	if err != nil || len(file.Docs) != 1 || file.Docs[0].Body == nil {
+		return nil, false
+	}
+	entries, _ := d.entries("", file.Docs[0].Body)
+	fields := map[string]reflect.Value{}
+	var names []string
+	collectFields(reflect.ValueOf(Default()).Elem(), fields, &names)
+	var unknown []Fault
+	for _, e := range entries {
+		key, _ := scalarText(e.Key)
+		if _, known := fields[key]; known {
+			whole = true
+		} else {
+			f := Fault{Path: key, Problem: "unknown key", Want: "known here: " + strings.Join(names, ", ")}
+			if s := suggest(key, names); s != "" {
+				f.Want = "did you mean " + s + "?"
+			}
+			if p := position(e.Key); p != nil {
+				f.Line, f.Column = p.Line, p.Column
+			}
+			unknown = append(unknown, f)
+		}
+		if key == name {
+			section = e.Value
+		}
+	}
+	if whole {
+		d.faults = append(d.faults, unknown...)
+	}
+	return section, whole
+}
+
 func newDecoder(path string, env func(string) (string, bool)) *decoder {
 	return &decoder{references: references{dir: filepath.Dir(path), env: env}, where: map[string]*token.Position{}}
 }

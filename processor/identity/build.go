@@ -60,7 +60,11 @@ func (w *work) strength(a, b int32) int {
 // Afterwards top finds the node that stands for a member's group.
 func (w *work) build(members, edges []int32) {
 	w.groups = w.groups[:0]
-	w.bind()
+	directed := slices.ContainsFunc(members, func(m int32) bool { return w.nodes[m].tie != none })
+	w.separates = w.separates[:0]
+	if directed {
+		w.bind()
+	}
 	for i, m := range members {
 		n := &w.nodes[m]
 		n.parent, n.slot = m, int32(i)

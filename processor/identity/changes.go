@@ -24,8 +24,15 @@ func (w *work) rebuild(c *cause, out *Result) {
 			w.affected = append(w.affected, int32(i))
 		}
 	}
-	slices.SortFunc(w.affected, w.compareBytes)
 	old := len(w.customers)
+	w.regroup(out)
+	w.compare(old)
+	w.report(old, c, out)
+}
+
+// regroup makes the customers of all that is affected, and finds their founders.
+func (w *work) regroup(out *Result) {
+	slices.SortFunc(w.affected, w.compareBytes)
 	for _, n := range w.affected {
 		switch {
 		case w.nodes[n].erased:
@@ -48,8 +55,6 @@ func (w *work) rebuild(c *cause, out *Result) {
 			w.customers[c].known = true
 		}
 	}
-	w.compare(old)
-	w.report(old, c, out)
 }
 
 func (w *work) addCustomer(founder int32) int32 {

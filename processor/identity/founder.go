@@ -44,8 +44,10 @@ func (w *work) hmacOf(key []byte) []byte {
 func (w *work) hmacText(n int32) string { return hex.EncodeToString(w.hmacOf(w.keyOf(n))) }
 
 // idOf is the id of the customer that n founds.
-func (w *work) idOf(n int32) (id rawID) {
-	copy(id[:], w.hmacOf(w.keyOf(n)))
+func (w *work) idOf(n int32) (id rawID) { return w.idOfKey(w.keyOf(n)) }
+
+func (w *work) idOfKey(key []byte) (id rawID) {
+	copy(id[:], w.hmacOf(key))
 	id[len(id)-1] &= 0xF8 // 25 characters of base32 are 125 bits
 	return id
 }
