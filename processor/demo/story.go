@@ -277,7 +277,7 @@ func (c *chapter) event(p *page, e *seenEvent) {
 	if e.channel != "pos" && e.channel != "kiosk" {
 		where = "" // the channel says it
 	}
-	p.line("  %s  %s %s %s %s", left(time.UnixMilli(e.at).UTC().Format("02 Jan 15:04"), dateWidth), left(channelName(e.channel), channelWidth),
+	p.line("  %s  %s %s %s %s", left(time.UnixMilli(e.at).UTC().Format("02 Jan 15:04"), dateWidth), left(channelName(e.source, e.channel), channelWidth),
 		left(where, placeWidth), left(e.happened(), whatWidth), c.letter(p, e.customer))
 	parts := make([]string, len(e.ids))
 	for i := range e.ids {
@@ -346,7 +346,7 @@ func (c *chapter) ending(p *page, members []known, first string) {
 		version = max(version, ch.Version)
 	}
 	for _, e := range c.events {
-		channels[channelName(e.channel)] = true
+		channels[channelName(e.source, e.channel)] = true
 		if e.channel == "pos" {
 			stores[e.store] = true
 		}

@@ -22,6 +22,7 @@ const reasonWidth = 24
 func (s *Seen) Summary(w io.Writer, colour bool) error {
 	p := &page{w: w, colour: colour}
 	s.traffic(p)
+	s.foreign(p)
 	s.customers(p)
 	s.sharedIdentifiers(p)
 	s.secondLook(p)
@@ -29,57 +30,113 @@ func (s *Seen) Summary(w io.Writer, colour bool) error {
 	return p.err
 }
 
-// traffic is the table of what came in, by topic, and what each record became.
+// row is what became of the interactions of a topic.
+type row struct{ in, repeats, parked, ignored, unified int64 }
+
+func (r *row) add(o row) {
+	r.in, r.repeats, r.parked, r.ignored, r.unified = r.in+o.in, r.repeats+o.repeats, r.parked+o.parked, r.ignored+o.ignored, r.unified+o.unified
+}
+
+// traffic is the table of what came in, by topic, and what each interaction became.
 func (s *Seen) traffic(p *page) {
 	p.title("What came in, and what became of it")
 	out, channelsOf, byChannel := map[string]int64{}, map[string]map[string]bool{}, map[string]int64{}
 	for i := range s.events {
 		e := &s.events[i]
+		name := channelName(e.source, e.channel)
 		out[e.topic]++
 		if channelsOf[e.topic] == nil {
 			channelsOf[e.topic] = map[string]bool{}
 		}
-		channelsOf[e.topic][channelName(e.channel)] = true
-		byChannel[channelName(e.channel)]++
+		channelsOf[e.topic][name] = true
+		byChannel[name]++
 	}
-	topics := map[string]bool{}
-	for _, m := range []map[string]int64{s.In, out, s.parkedIn} {
-		for t := range m {
-			topics[t] = true
+	show := func(code, topic, from string, r row) {
+		text := "  " + left(topic, 15) + " " + left(from, 15)
+		for _, n := range []int64{r.in, r.repeats, r.parked, r.ignored, r.unified} {
+			text += right(count(n), 13)
 		}
+		p.line("%s", p.paint(code, text))
 	}
-	row := func(topic, from string, figures ...string) string {
-		text := "  " + left(topic, 18) + " " + left(from, 22)
-		for _, f := range figures {
-			text += right(f, 14)
-		}
-		return text
+	p.line("%s", p.paint(dim, "  "+left("topic", 15)+" "+left("from", 15)+right("interactions", 13)+right("repeats", 13)+right("set aside", 13)+
+		right("ignored", 13)+right("unified", 13)))
+	var sum row
+	for _, t := range s.topics(out) {
+		in := s.In[t]
+		r := row{in: in.Interactions, parked: s.parkedIn[t], ignored: in.ignored(), unified: out[t]}
+		r.repeats = r.in - r.unified - r.parked - r.ignored
+		show("", t, strings.Join(slices.Sorted(maps.Keys(channelsOf[t])), ", "), r)
+		sum.add(r)
 	}
-	p.line("%s", p.paint(dim, row("topic", "from", "interactions", "repeats", "set aside", "unified")))
-	var in, repeats, parked, unified int64
-	for _, t := range slices.Sorted(maps.Keys(topics)) {
-		again := s.In[t] - out[t] - s.parkedIn[t]
-		p.line("%s", row(t, strings.Join(slices.Sorted(maps.Keys(channelsOf[t])), ", "), count(s.In[t]), count(again), count(s.parkedIn[t]), count(out[t])))
-		in, repeats, parked, unified = in+s.In[t], repeats+again, parked+s.parkedIn[t], unified+out[t]
-	}
-	p.line("%s", p.paint(bold, row("together", "", count(in), count(repeats), count(parked), count(unified))))
-	p.line("")
-	text, code := fmt.Sprintf("Every interaction is accounted for: %s = %s unified + %s repeats + %s set aside.",
-		count(in), count(unified), count(s.Duplicates), count(parked)), green
-	if repeats != s.Duplicates {
-		text, code = fmt.Sprintf("%s in, yet %s unified + %s repeats + %s set aside: %s not accounted for.",
-			count(in), count(unified), count(s.Duplicates), count(parked), count(repeats-s.Duplicates)), yellow
-	}
-	for _, l := range wrap(text, columns-2) {
-		p.line("  %s", p.paint(code, l))
-	}
+	show(bold, "together", "", sum)
+	s.balance(p, sum)
 	names := slices.SortedFunc(maps.Keys(byChannel), func(a, b string) int {
 		return cmp.Or(cmp.Compare(byChannel[b], byChannel[a]), cmp.Compare(a, b))
 	})
 	for i, n := range names {
 		names[i] = n + " " + count(byChannel[n])
 	}
-	s.paragraph(p, "Unified events by channel: "+strings.Join(names, ", ")+".")
+	if len(names) > 0 {
+		s.paragraph(p, "Unified events by channel: "+strings.Join(names, ", ")+".")
+	}
+}
+
+// topics are those that anything is known of.
+func (s *Seen) topics(out map[string]int64) []string {
+	topics := map[string]bool{}
+	for t := range s.In {
+		topics[t] = true
+	}
+	for _, m := range []map[string]int64{out, s.parkedIn} {
+		for t := range m {
+			topics[t] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(topics))
+}
+
+// balance says whether every interaction is accounted for. What is counted as repeats has to be what is missing elsewhere.
+func (s *Seen) balance(p *page, sum row) {
+	became := fmt.Sprintf("%s unified + %s + %s set aside", count(sum.unified), Counted(s.Duplicates, "repeat", "repeats"), count(sum.parked))
+	if sum.ignored > 0 {
+		became += " + " + count(sum.ignored) + " ignored"
+	}
+	text, code := fmt.Sprintf("Every interaction is accounted for: %s = %s.", count(sum.in), became), green
+	if sum.repeats != s.Duplicates {
+		text, code = fmt.Sprintf("%s in, yet %s: %s not accounted for.", count(sum.in), became, count(sum.repeats-s.Duplicates)), yellow
+	}
+	p.line("")
+	for _, l := range wrap(text, columns-2) {
+		p.line("  %s", p.paint(code, l))
+	}
+}
+
+// foreign tells of the topics that a mapping reads: what their records held, and what was of no use.
+func (s *Seen) foreign(p *page) {
+	topics := slices.Sorted(maps.Keys(s.In))
+	topics = slices.DeleteFunc(topics, func(t string) bool { return s.In[t].Mapping == "" })
+	if len(topics) == 0 {
+		return
+	}
+	p.title("Said in other systems' words")
+	for _, t := range topics {
+		in := s.In[t]
+		tongue, known := tongues[in.Mapping]
+		if !known {
+			tongue = in.Mapping
+		}
+		text := fmt.Sprintf("%s speaks %s: %s held %s.", t, tongue, Counted(in.Records, "record", "records"), Counted(in.Interactions, "interaction", "interactions"))
+		switch n := in.ignored(); n {
+		case 0:
+			text += " All of them were of use."
+		default:
+			text += fmt.Sprintf(" The mapping %s ignored %s of them:", in.Mapping, count(n))
+		}
+		s.paragraph(p, text)
+		for _, reason := range slices.Sorted(maps.Keys(in.Ignored)) {
+			p.line("  %s  %s  %s", p.paint(bold, right(count(in.Ignored[reason]), 8)), left(reason, reasonWidth), p.paint(dim, ignoredMeanings[reason]))
+		}
+	}
 }
 
 func (s *Seen) paragraph(p *page, text string) {
