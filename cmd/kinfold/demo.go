@@ -141,13 +141,17 @@ func (d *demoRun) run(ctx context.Context, o demoOptions) error {
 }
 
 func (d *demoRun) introduce(o demoOptions, c *config.Config) {
+	topics := strings.Join(c.SourceTopics(), ", ")
 	if o.input != "" {
-		fmt.Fprintf(d.out, "%s of %s,\n", demo.Counted(d.total, "line", "lines"), o.input)
-	} else {
-		fmt.Fprintf(d.out, "30 days of Casa Lumbre, a retailer with three branches, a web shop, an app and mailings:\n%s in %s. Tills and app write our\nown JSON, the web shop speaks Segment and the mailings SendGrid. All of it goes\n",
-			demo.Counted(d.total, "interaction", "interactions"), demo.Counted(d.records, "record", "records"))
+		fmt.Fprintf(d.out, "%s of %s,\nthrough an embedded Kafka at %s, from the topic %s.\n\n", demo.Counted(d.total, "line", "lines"), o.input, d.kafka.Brokers[0], topics)
+		return
 	}
-	fmt.Fprintf(d.out, "through an embedded Kafka at %s, from the topics %s.\n\n", d.kafka.Brokers[0], strings.Join(c.SourceTopics(), ", "))
+	fmt.Fprintf(d.out, `30 days of Casa Lumbre, a retailer with three branches, a web shop, an app and mailings:
+%s in %s. The web shop speaks Segment, the mailings SendGrid,
+tills and app plain JSON. All of it goes through an embedded Kafka at %s,
+from the topics %s.
+
+`, demo.Counted(d.total, "interaction", "interactions"), demo.Counted(d.records, "record", "records"), d.kafka.Brokers[0], topics)
 }
 
 // demoConfig is the configuration of `kinfold run` for the embedded broker.
@@ -161,7 +165,7 @@ func demoConfig(brokers []string, own bool) (*config.Config, error) {
 		c.Sources = []config.Source{{Topics: []string{demoInputTopic}, Format: config.FormatJSON}}
 		return c, nil
 	}
-	c.Identity.Regions, c.Identity.Countries = demo.Regions, demo.Countries
+	c.Sources, c.Identity.Regions, c.Identity.Countries = nil, demo.Regions, demo.Countries
 	for _, t := range demo.Topics {
 		s := config.Source{Topics: []string{t}, Format: config.FormatJSON}
 		if m := demo.Mappings[t]; m != "" {

@@ -39,10 +39,10 @@ func (g *generator) sendAgain(d draft, from, to int) {
 	g.repeats = append(g.repeats, d)
 }
 
-// contradict sends n orders again with another total.
+// contradict sends n orders again with another total: by turns of a till and of the web shop.
 func (g *generator) contradict(n int) {
-	for range n {
-		d := g.someDraft((*draft).orders)
+	for i := range n {
+		d := g.someDraft(func(d *draft) bool { return d.orders() && (d.call != nil) == (i%2 == 1) })
 		if d.event != nil {
 			e, o := *d.event, *d.event.Order
 			o.Total = "1" + o.Total

@@ -12,9 +12,9 @@ type campaign struct {
 // SendGrid's categories, which hold the name of the campaign, take ASCII only: accents are lost there.
 var campaigns = []campaign{
 	{"Otoño en casa", 2, 13},
-	{"Coleção São João", 4, 21},
-	{"Liquidación de mantas", 9, 14},
-	{"Semana da luz", 16, 12},
+	{"Mesa de inverno", 4, 21},
+	{"Semana de las mantas", 9, 14},
+	{"Estação da luz", 16, 12},
 	{"Días de cocina", 21, 15},
 }
 

@@ -54,7 +54,7 @@ func (g *generator) play() {
 func (g *generator) ana() {
 	ana := map[string]string{"first_name": "Ana", "last_name": "Núñez"}
 	laptop, manta := visit{browser: anaLaptop, scripted: true}, article("MAN-007")
-	letter := newMail(anaEmail, campaignNamed("Liquidación de mantas"))
+	letter := newMail(anaEmail, campaignNamed("Semana de las mantas"))
 	letter.scripted = true
 
 	g.act(1, "11:20", TopicTills, StoreBuenosAires, event{
@@ -89,7 +89,7 @@ func (g *generator) ana() {
 // so that only the shop's server tells of him.
 func (g *generator) joao() {
 	joao := map[string]string{"first_name": "João", "last_name": "Conceição"}
-	letter := newMail(joaoEmail, campaignNamed("Coleção São João"))
+	letter := newMail(joaoEmail, campaignNamed("Mesa de inverno"))
 	letter.scripted = true
 	shop := func(day int, clock, user string, c call) {
 		v := visit{user: user, flush: g.newFlush(), server: true, scripted: true}

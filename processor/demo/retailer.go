@@ -13,7 +13,7 @@ import (
 // The defaults of Retailer.
 const (
 	DefaultSeed = 1
-	DefaultSize = 20000 // interactions, of about 2,500 people
+	DefaultSize = 20000 // interactions, of about 2,000 customers
 )
 
 // period is how far back the interactions reach.

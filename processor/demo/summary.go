@@ -101,7 +101,7 @@ func (s *Seen) balance(p *page, sum row) {
 	if sum.ignored > 0 {
 		became += " + " + count(sum.ignored) + " ignored"
 	}
-	text, code := fmt.Sprintf("Every interaction is accounted for: %s = %s.", count(sum.in), became), green
+	text, code := fmt.Sprintf("Every one is accounted for: %s = %s.", count(sum.in), became), green
 	if sum.repeats != s.Duplicates {
 		text, code = fmt.Sprintf("%s in, yet %s: %s not accounted for.", count(sum.in), became, count(sum.repeats-s.Duplicates)), yellow
 	}
@@ -111,16 +111,27 @@ func (s *Seen) balance(p *page, sum row) {
 	}
 }
 
+// mapped reports whether a mapping reads any of the topics.
+func (s *Seen) mapped() bool {
+	for _, in := range s.In {
+		if in.Mapping != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // foreign tells of the topics that a mapping reads: what their records held, and what was of no use.
 func (s *Seen) foreign(p *page) {
-	topics := slices.Sorted(maps.Keys(s.In))
-	topics = slices.DeleteFunc(topics, func(t string) bool { return s.In[t].Mapping == "" })
-	if len(topics) == 0 {
+	if !s.mapped() {
 		return
 	}
 	p.title("Said in other systems' words")
-	for _, t := range topics {
+	for _, t := range slices.Sorted(maps.Keys(s.In)) {
 		in := s.In[t]
+		if in.Mapping == "" {
+			continue
+		}
 		tongue, known := tongues[in.Mapping]
 		if !known {
 			tongue = in.Mapping
@@ -304,7 +315,11 @@ func (s *Seen) setAside(p *page) {
 		return
 	}
 	p.title("Set aside")
-	s.paragraph(p, "These records are kept whole in the rejects topic with the reason: nothing is dropped in silence.")
+	text := "These records are kept whole in the rejects topic with the reason: nothing is dropped in silence."
+	if s.mapped() {
+		text += " Where a record holds several interactions, the good ones among them went their way."
+	}
+	s.paragraph(p, text)
 	for _, reason := range interaction.Reasons {
 		r := s.rejects[reason]
 		if r == nil {
