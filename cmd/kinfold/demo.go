@@ -46,8 +46,9 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Watch a small retailer's interactions become unified customer events",
 		Long: `Starts a Kafka broker inside this process, fills it with the interactions of a small retailer (three branches with UserIds of
-their own, web shop, app, mailings, and all the dirt that real data has), runs the very code of "kinfold run" on it, and
-tells what became of them: in figures, and as the story of two customers. Nothing is installed and nothing is left behind.
+their own, a web shop that speaks Segment, an app, mailings through SendGrid, and all the dirt that real data has), runs the
+very code of "kinfold run" on it, and tells what became of them: in figures, and as the story of two customers. Nothing is
+installed and nothing is left behind.
 
 With --input, your own interactions take the retailer's place: one plain JSON interaction a line, as for dry-run.`,
 		Example: `  kinfold demo

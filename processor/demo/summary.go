@@ -137,10 +137,9 @@ func (s *Seen) foreign(p *page) {
 			tongue = in.Mapping
 		}
 		text := fmt.Sprintf("%s speaks %s: %s held %s.", t, tongue, Counted(in.Records, "record", "records"), Counted(in.Interactions, "interaction", "interactions"))
-		switch n := in.ignored(); n {
-		case 0:
-			text += " All of them were of use."
-		default:
+		if n := in.ignored(); n == 0 {
+			text += fmt.Sprintf(" The mapping %s ignored none.", in.Mapping)
+		} else {
 			text += fmt.Sprintf(" The mapping %s ignored %s of them:", in.Mapping, count(n))
 		}
 		s.paragraph(p, text)

@@ -139,9 +139,9 @@ const (
 // letterColours tell the customers of a story apart.
 var letterColours = []string{"36", "35", "33", "34", "32", "31"}
 
-// paint puts a text into a colour. Pad first: the codes have no width.
+// paint puts a text into a colour, if it is given one. Pad first: the codes have no width.
 func (p *page) paint(code, s string) string {
-	if !p.colour || s == "" {
+	if !p.colour || code == "" || s == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
