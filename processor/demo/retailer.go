@@ -29,7 +29,8 @@ type Record struct {
 	Value   []byte
 	Headers []Header
 	Time    time.Time
-	// Interactions is how many the record stands for: each becomes an event, a repeat, a reject, or is ignored.
+	// Interactions is how many the record stands for: each becomes an event, a repeat, a reject, or is ignored. A record that is
+	// empty or broken as a whole stands for one.
 	Interactions int
 }
 

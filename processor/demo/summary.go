@@ -137,10 +137,10 @@ func (s *Seen) foreign(p *page) {
 			tongue = in.Mapping
 		}
 		text := fmt.Sprintf("%s speaks %s: %s held %s.", t, tongue, Counted(in.Records, "record", "records"), Counted(in.Interactions, "interaction", "interactions"))
-		if n := in.ignored(); n == 0 {
-			text += fmt.Sprintf(" The mapping %s ignored none.", in.Mapping)
+		if n := in.ignored(); n > 0 {
+			text += fmt.Sprintf(" Mapping %s ignored %s:", in.Mapping, count(n))
 		} else {
-			text += fmt.Sprintf(" The mapping %s ignored %s of them:", in.Mapping, count(n))
+			text += fmt.Sprintf(" Mapping %s ignored none.", in.Mapping)
 		}
 		s.paragraph(p, text)
 		for _, reason := range slices.Sorted(maps.Keys(in.Ignored)) {
