@@ -70,6 +70,56 @@ func (g *generator) mail(m mail, event string, at time.Time, more func(*mailing)
 	g.add(d, false)
 }
 
+// mailings are the letters to one address: they arrive or not, are opened, and sometimes followed into the web shop.
+func (g *generator) mailings(p person) {
+	for range 1 + g.rng.IntN(3) {
+		m := newMail(p.email, pick(g.rng, campaigns))
+		switch {
+		case p.code != "" && chance(g.rng, 40):
+			m.code, m.store = p.code, p.home.store // the list is that of her branch
+		case chance(g.rng, 8):
+			m.code = "0" // the list has a column for it, and nothing in it
+		}
+		at := g.sent(m.campaign).Add(g.seconds(2, 600))
+		if chance(g.rng, 4) {
+			g.mail(m, "bounce", at, func(e *mailing) {
+				e.Type, e.Status, e.Reason = "bounce", "5.1.1", "550 5.1.1 User unknown"
+				if chance(g.rng, 30) {
+					e.Type, e.Status, e.Reason = "blocked", "5.7.1", "550 5.7.1 Blocked"
+				}
+			})
+			continue
+		}
+		g.mail(m, "delivered", at, func(e *mailing) { e.Response = "250 OK" })
+		if !chance(g.rng, 65) {
+			continue
+		}
+		at = at.Add(g.seconds(600, 2*24*3600))
+		g.mail(m, "open", at, func(e *mailing) {
+			e.UserAgent, e.IP, e.MachineOpen = "Mozilla/5.0", "192.0.2.44", chance(g.rng, 20)
+		})
+		switch {
+		case chance(g.rng, 30):
+			at = at.Add(g.seconds(3, 120))
+			page := g.follow(m, at)
+			if p.browser != "" {
+				g.arrive(&visit{browser: p.browser, portuguese: p.home.portuguese, campaign: m.campaign.name}, p.email, at.Add(g.seconds(2, 9)), page)
+			}
+		case chance(g.rng, 3):
+			g.mail(m, "unsubscribe", at.Add(g.seconds(3, 120)), nil)
+		}
+	}
+}
+
+// follow is a click on the link in a letter. It returns what it leads to.
+func (g *generator) follow(m mail, at time.Time) *pageContext {
+	page := pageOf("/novedades/"+slug(m.campaign.name), m.campaign.name)
+	g.mail(m, "click", at, func(e *mailing) {
+		e.URL, e.UserAgent, e.IP = page.URL+"?utm_source=sendgrid&utm_medium=email", "Mozilla/5.0", "192.0.2.44"
+	})
+	return page
+}
+
 func (d *draft) encodeMailing() []byte {
 	m := *d.mailing
 	m.Timestamp = d.at.Unix()

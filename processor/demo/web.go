@@ -44,8 +44,8 @@ func (g *generator) call(v *visit, at time.Time, c call) {
 }
 
 // looked is a page of a category, or of a product.
-func (g *generator) looked(v *visit, at time.Time, p product, close bool) {
-	if !close {
+func (g *generator) looked(v *visit, at time.Time, p product, near bool) {
+	if !near {
 		page := pageOf("/"+p.page, p.page)
 		g.call(v, at, call{Type: "page", Name: pageNames[p.page], Properties: page, Context: callContext{Page: page}})
 		return
@@ -148,56 +148,6 @@ func (g *generator) night(at time.Time) int {
 	day := at.Format(time.DateOnly)
 	g.nights[day] = cmp.Or(g.nights[day], g.newFlush())
 	return g.nights[day]
-}
-
-// mailings are the letters to one address: they arrive or not, are opened, and sometimes followed into the web shop.
-func (g *generator) mailings(p person) {
-	for range 1 + g.rng.IntN(3) {
-		m := newMail(p.email, pick(g.rng, campaigns))
-		switch {
-		case p.code != "" && chance(g.rng, 40):
-			m.code, m.store = p.code, p.home.store // the list is that of her branch
-		case chance(g.rng, 8):
-			m.code = "0" // the list has a column for it, and nothing in it
-		}
-		at := g.sent(m.campaign).Add(g.seconds(2, 600))
-		if chance(g.rng, 4) {
-			g.mail(m, "bounce", at, func(e *mailing) {
-				e.Type, e.Status, e.Reason = "bounce", "5.1.1", "550 5.1.1 User unknown"
-				if chance(g.rng, 30) {
-					e.Type, e.Status, e.Reason = "blocked", "5.7.1", "550 5.7.1 Blocked"
-				}
-			})
-			continue
-		}
-		g.mail(m, "delivered", at, func(e *mailing) { e.Response = "250 OK" })
-		if !chance(g.rng, 65) {
-			continue
-		}
-		at = at.Add(g.seconds(600, 2*24*3600))
-		g.mail(m, "open", at, func(e *mailing) {
-			e.UserAgent, e.IP, e.MachineOpen = "Mozilla/5.0", "192.0.2.44", chance(g.rng, 20)
-		})
-		switch {
-		case chance(g.rng, 30):
-			at = at.Add(g.seconds(3, 120))
-			page := g.follow(m, at)
-			if p.browser != "" {
-				g.arrive(&visit{browser: p.browser, portuguese: p.home.portuguese, campaign: m.campaign.name}, p.email, at.Add(g.seconds(2, 9)), page)
-			}
-		case chance(g.rng, 3):
-			g.mail(m, "unsubscribe", at.Add(g.seconds(3, 120)), nil)
-		}
-	}
-}
-
-// follow is a click on the link in a letter. It returns what it leads to.
-func (g *generator) follow(m mail, at time.Time) *pageContext {
-	page := pageOf("/novedades/"+slug(m.campaign.name), m.campaign.name)
-	g.mail(m, "click", at, func(e *mailing) {
-		e.URL, e.UserAgent, e.IP = page.URL+"?utm_source=sendgrid&utm_medium=email", "Mozilla/5.0", "192.0.2.44"
-	})
-	return page
 }
 
 // arrive is the first page after a link in a letter: the link tells the shop to whom the letter went.
