@@ -15,8 +15,9 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 
-	totalsMu sync.Mutex
-	totals   Totals
+	totalsMu  sync.Mutex
+	totals    Totals
+	ignoredBy map[[2]string]int64 // part of totals, by source and reason
 
 	recordsIn     *prometheus.CounterVec // stage, topic
 	recordsOut    *prometheus.CounterVec // topic
@@ -46,7 +47,7 @@ type metrics struct {
 }
 
 func newMetrics(version string) *metrics {
-	m := &metrics{registry: prometheus.NewRegistry()}
+	m := &metrics{registry: prometheus.NewRegistry(), ignoredBy: map[[2]string]int64{}}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "kinfold", Name: name, Help: help}, labels)
 		m.registry.MustRegister(c)

@@ -57,6 +57,9 @@ func TestARecordOfSeveralCallsIsTakenApart(t *testing.T) {
 	if got := p.p.Totals(); got.Ignored != 1 || got.Accepted != 3 || got.Parked != 3 {
 		t.Errorf("totals %+v, want 3 interactions, 3 rejects (two of one record) and the empty batch ignored", got)
 	}
+	if got := p.p.Ignored(); len(got) != 1 || got["segment"]["empty"] != 1 {
+		t.Errorf("ignored %v, want one empty of segment", got)
+	}
 }
 
 // shop sends webhooks of a shop system, with what happened in their headers.

@@ -100,6 +100,9 @@ func (m *metrics) total(t *tally) {
 	if t.stage == ingestName {
 		m.totals.Accepted += int64(t.verdicts[verdictEvent])
 		m.totals.Ignored += int64(t.verdicts[verdictIgnored])
+		for d, n := range t.ignored {
+			m.ignoredBy[d] += int64(n)
+		}
 		m.totals.Parked += int64(t.verdicts[verdictReject])
 		return
 	}
@@ -114,6 +117,20 @@ func (p *Processor) Totals() Totals {
 	p.metrics.totalsMu.Lock()
 	defer p.metrics.totalsMu.Unlock()
 	return p.metrics.totals
+}
+
+// Ignored splits Totals.Ignored: by the source that a mapping names, and by reason.
+func (p *Processor) Ignored() map[string]map[string]int64 {
+	p.metrics.totalsMu.Lock()
+	defer p.metrics.totalsMu.Unlock()
+	by := map[string]map[string]int64{}
+	for d, n := range p.metrics.ignoredBy {
+		if by[d[0]] == nil {
+			by[d[0]] = map[string]int64{}
+		}
+		by[d[0]][d[1]] = n
+	}
+	return by
 }
 
 // addGraph sums the graph's tallies.

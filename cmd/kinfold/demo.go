@@ -2,9 +2,8 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,10 +16,8 @@ import (
 	"kinfold/processor"
 	"kinfold/processor/config"
 	"kinfold/processor/demo"
-	"kinfold/processor/interaction"
 	"kinfold/processor/kafka"
 	"kinfold/processor/kafka/embedded"
-	"kinfold/schemas"
 )
 
 const (
@@ -49,8 +46,9 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Watch a small retailer's interactions become unified customer events",
 		Long: `Starts a Kafka broker inside this process, fills it with the interactions of a small retailer (three branches with UserIds of
-their own, web shop, app, mailings, and all the dirt that real data has), runs the very code of "kinfold run" on it, and
-tells what became of them: in figures, and as the story of two customers. Nothing is installed and nothing is left behind.
+their own, a web shop that speaks Segment, an app, mailings through SendGrid, and all the dirt that real data has), runs the
+very code of "kinfold run" on it, and tells what became of them: in figures, and as the story of two customers. Nothing is
+installed and nothing is left behind.
 
 With --input, your own interactions take the retailer's place: one plain JSON interaction a line, as for dry-run.`,
 		Example: `  kinfold demo
@@ -74,20 +72,35 @@ With --input, your own interactions take the retailer's place: one plain JSON in
 }
 
 func runDemo(cmd *cobra.Command, o demoOptions) error {
-	out := cmd.OutOrStdout()
-	d := &demoRun{out: out, terminal: isTerminal(out), colour: wantsColour(out, o.noColor), began: time.Now()}
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	d := &demoRun{out: out, terminal: isTerminal(out), colour: wantsColour(out, o.noColor)}
+	err := d.run(ctx, o)
+	if ctx.Err() != nil && !d.told { // what was seen is a part only, and no account of it would add up
+		fmt.Fprintln(out, "\nStopped before the end.")
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+	}
+	return err
+}
+
+// run does all of the demo in a broker of its own. It ends early when ctx does.
+func (d *demoRun) run(ctx context.Context, o demoOptions) error {
+	records, err := demoRecords(o)
+	if err != nil {
+		return err
+	}
 	broker, err := embedded.Start(embedded.Options{})
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
 	d.kafka = &kafka.Config{Brokers: broker.Addrs(), ClientID: "demo"}
-	records, err := demoRecords(o)
+	c, err := demoConfig(d.kafka.Brokers, o.input != "")
 	if err != nil {
 		return err
 	}
-	c := demoConfig(d.kafka.Brokers, o.input != "")
-	if err := d.makeInputs(cmd.Context(), c); err != nil {
+	if err := d.makeInputs(ctx, c); err != nil {
 		return err
 	}
 	ready := make(chan struct{})
@@ -96,63 +109,75 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 		return err
 	}
 	defer p.Close()
-	ctx, cancel := context.WithCancel(cmd.Context())
+	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- p.Run(ctx) }()
+	go func() { ended <- p.Run(running) }()
 	select {
 	case <-ready:
 	case err := <-ended:
 		return err
 	}
-	d.count(records)
+	d.count(c, records)
 	d.began = time.Now()
 	d.introduce(o, c)
 	fed := make(chan error, 1)
-	go func() { fed <- d.feed(ctx, records, o.pace) }()
+	go func() { fed <- d.feed(running, records, o.pace) }()
 	defer func() { cancel(); <-fed }()
-	if err := d.watch(ctx, c, p, ended); err != nil {
+	if err := d.watch(running, c, p, ended); err != nil {
 		return err
 	}
-	if cmd.Context().Err() != nil { // what was seen is a part only, and no account of it would add up
-		fmt.Fprintln(out, "\nStopped before the end.")
-		return <-ended
-	}
-	if err := d.tell(o.input != ""); err != nil {
-		return err
-	}
-	if o.keep && cmd.Context().Err() == nil {
-		fmt.Fprintf(out, "\nStill up until Ctrl-C: Kafka at %[1]s, metrics at http://%[2]s/metrics\n"+
-			"Ask it about a customer: kinfold ask customer ID --api http://%[2]s\n", d.kafka.Brokers[0], p.HTTPAddr())
-		<-cmd.Context().Done()
+	if ctx.Err() == nil {
+		if err := d.tell(o.input != "", p.Ignored()); err != nil {
+			return err
+		}
+		if o.keep {
+			fmt.Fprintf(d.out, "\nStill up until Ctrl-C: Kafka at %[1]s, metrics at http://%[2]s/metrics\n"+
+				"Ask it about a customer: kinfold ask customer ID --api http://%[2]s\n", d.kafka.Brokers[0], p.HTTPAddr())
+			<-ctx.Done()
+		}
 	}
 	cancel()
 	return <-ended
 }
 
 func (d *demoRun) introduce(o demoOptions, c *config.Config) {
-	what := fmt.Sprintf("30 days of Casa Lumbre, a retailer with three branches, a web shop, an app and mailings: %d interactions", d.total)
+	topics := strings.Join(c.SourceTopics(), ", ")
 	if o.input != "" {
-		what = fmt.Sprintf("%d lines of %s", d.total, o.input)
+		fmt.Fprintf(d.out, "%s of %s,\nthrough an embedded Kafka at %s, from the topic %s.\n\n", demo.Counted(d.total, "line", "lines"), o.input, d.kafka.Brokers[0], topics)
+		return
 	}
-	fmt.Fprintf(d.out, "%s,\nthrough an embedded Kafka at %s, from the topics %s.\n\n", what, d.kafka.Brokers[0], strings.Join(c.SourceTopics(), ", "))
+	fmt.Fprintf(d.out, `30 days of Casa Lumbre, a retailer with three branches, a web shop, an app and mailings:
+%s in %s. The web shop speaks Segment, the mailings SendGrid,
+tills and app plain JSON. All of it goes through an embedded Kafka at %s,
+from the topics %s.
+
+`, demo.Counted(d.total, "interaction", "interactions"), demo.Counted(d.records, "record", "records"), d.kafka.Brokers[0], topics)
 }
 
 // demoConfig is the configuration of `kinfold run` for the embedded broker.
-func demoConfig(brokers []string, own bool) *config.Config {
+func demoConfig(brokers []string, own bool) (*config.Config, error) {
 	c := config.Default()
 	c.App, c.StateDir = demoApp, "/demo"
 	c.Kafka.Brokers = brokers
 	c.HTTP.Listen = "127.0.0.1:0"
 	c.Topics.Partitions = demoPartitions
-	topics := demo.Topics
 	if own {
-		topics = []string{demoInputTopic}
-	} else {
-		c.Identity.Regions, c.Identity.Countries = demo.Regions, demo.Countries
+		c.Sources = []config.Source{{Topics: []string{demoInputTopic}, Format: config.FormatJSON}}
+		return c, nil
 	}
-	c.Sources = []config.Source{{Topics: topics, Format: config.FormatJSON}}
-	return c
+	c.Sources, c.Identity.Regions, c.Identity.Countries = nil, demo.Regions, demo.Countries
+	for _, t := range demo.Topics {
+		s := config.Source{Topics: []string{t}, Format: config.FormatJSON}
+		if m := demo.Mappings[t]; m != "" {
+			s = config.Source{Topics: []string{t}, Mapping: m}
+		}
+		if err := s.Compile(); err != nil {
+			return nil, err
+		}
+		c.Sources = append(c.Sources, s)
+	}
+	return c, nil
 }
 
 // demoRecords are the retailer's, or the lines of the user's file.
@@ -170,7 +195,7 @@ func demoRecords(o demoOptions) ([]demo.Record, error) {
 	for {
 		line, err := r.ReadBytes('\n')
 		if trimmed := trimLine(line); len(trimmed) > 0 {
-			records = append(records, demo.Record{Topic: demoInputTopic, Value: trimmed, Time: time.Now()})
+			records = append(records, demo.Record{Topic: demoInputTopic, Value: trimmed, Time: time.Now(), Interactions: 1})
 		}
 		if err == io.EOF {
 			return records, nil
@@ -194,12 +219,13 @@ type demoRun struct {
 	terminal, colour bool
 	kafka            *kafka.Config
 	began            time.Time
-	total            int64
+	total, records   int64 // interactions, and the records that hold them
+	told             bool
 
 	mu     sync.Mutex
 	seen   demo.Seen
 	events int64
-	parked int64 // rejects that stand for an interaction which became no event
+	parked int64 // interactions that were rejected and became no event
 }
 
 func (d *demoRun) makeInputs(ctx context.Context, c *config.Config) error {
@@ -216,14 +242,23 @@ func (d *demoRun) makeInputs(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-func (d *demoRun) count(records []demo.Record) {
+func (d *demoRun) count(c *config.Config, records []demo.Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.seen.In = map[string]int64{}
-	for _, r := range records {
-		d.seen.In[r.Topic]++
+	d.seen.In = map[string]demo.Input{}
+	for i := range c.Sources {
+		for _, t := range c.Sources[i].Topics {
+			d.seen.In[t] = demo.Input{Mapping: c.Sources[i].Mapping}
+		}
 	}
-	d.total = int64(len(records))
+	for _, r := range records {
+		in := d.seen.In[r.Topic]
+		in.Records++
+		in.Interactions += int64(r.Interactions)
+		d.seen.In[r.Topic] = in
+		d.total += int64(r.Interactions)
+	}
+	d.records = int64(len(records))
 }
 
 // feed writes the records in their order, spread evenly over pace, as if the days of the retailer went by in seconds.
@@ -296,19 +331,20 @@ func (d *demoRun) watch(ctx context.Context, c *config.Config, p *processor.Proc
 	}
 }
 
-// accounted reports whether every record that went in is an event, a duplicate or a reject that was read back.
+// accounted reports whether every interaction that went in is an event, a duplicate or a reject that was read back, or was
+// ignored.
 func (d *demoRun) accounted(p *processor.Processor) bool {
 	t := p.Totals()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.seen.Duplicates = t.Duplicate
-	return d.events == t.Events && d.parked == t.Parked+t.Rejected && t.Events+t.Duplicate+t.Parked+t.Rejected == d.total
+	return d.events == t.Events && d.parked == t.Parked+t.Rejected && t.Events+t.Duplicate+t.Parked+t.Rejected+t.Ignored == d.total
 }
 
 func (d *demoRun) progress(p *processor.Processor, last bool) {
 	t := p.Totals()
 	d.mu.Lock()
-	line := demo.Progress{In: t.Accepted + t.Parked, Out: d.events, Total: d.total, Elapsed: time.Since(d.began)}.Line(d.terminal)
+	line := demo.Progress{In: t.Accepted + t.Parked + t.Ignored, Out: d.events, Total: d.total, Elapsed: time.Since(d.began)}.Line(d.terminal)
 	d.mu.Unlock()
 	fmt.Fprint(d.out, line)
 	if last && d.terminal {
@@ -316,147 +352,15 @@ func (d *demoRun) progress(p *processor.Processor, last bool) {
 	}
 }
 
-// read takes in what the processor writes, as any read_committed consumer would.
-func (d *demoRun) read(ctx context.Context, c *config.Config, p *processor.Processor) error {
-	if err := awaitTopics(ctx, d.kafka, c); err != nil {
-		return err
-	}
-	r, err := kafka.NewReader(d.kafka, c.Topics.UnifiedCustomerEvents, c.Topics.IdentityChanges, c.Topics.IdentityMap, c.Topics.Rejects)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	for ctx.Err() == nil {
-		var failed error
-		err := r.Poll(ctx, func(rec *kafka.Record) {
-			if err := d.take(c, rec); err != nil {
-				failed = err
-			}
-		})
-		if err != nil {
-			return err
-		}
-		if failed != nil {
-			return failed
-		}
-	}
-	return nil
-}
-
-// awaitTopics waits until the processor has created its topics.
-func awaitTopics(ctx context.Context, k *kafka.Config, c *config.Config) error {
-	admin, err := kafka.NewAdmin(k)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	names := []string{c.Topics.UnifiedCustomerEvents, c.Topics.IdentityChanges, c.Topics.IdentityMap, c.Topics.Rejects}
-	for {
-		states, err := admin.Describe(ctx, names...)
-		if err != nil {
-			return err
-		}
-		missing := false
-		for _, n := range names {
-			missing = missing || !states[n].Exists
-		}
-		if !missing {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func (d *demoRun) take(c *config.Config, rec *kafka.Record) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	framing := schemas.SingleObject()
-	switch rec.Topic {
-	case c.Topics.UnifiedCustomerEvents:
-		var u interaction.Unified
-		body, err := framing.Body(rec.Value, schemas.KindUnified)
-		if err == nil {
-			err = schemas.DecodeUnified(body, &u)
-		}
-		if err != nil {
-			return err
-		}
-		details, err := detailsOf(u.Keyed.Payload)
-		if err != nil {
-			return err
-		}
-		d.seen.Event(&u, details)
-		d.events++
-	case c.Topics.IdentityChanges:
-		var ch interaction.Change
-		body, err := framing.Body(rec.Value, schemas.KindChange)
-		if err == nil {
-			err = schemas.DecodeChange(body, &ch)
-		}
-		if err != nil {
-			return err
-		}
-		d.seen.Change(ch)
-	case c.Topics.IdentityMap:
-		row := interaction.MapRow{Key: string(rec.Key)}
-		if rec.Value != nil {
-			body, err := framing.Body(rec.Value, schemas.KindMapRow)
-			if err == nil {
-				err = schemas.DecodeMapRow(body, &row)
-			}
-			if err != nil {
-				return err
-			}
-			row.Key = string(rec.Key)
-		}
-		return d.seen.MapRow(row)
-	case c.Topics.Rejects:
-		h := map[string]string{}
-		for _, kv := range rec.Headers {
-			h[kv.Key] = string(kv.Value)
-		}
-		reason := interaction.Reason(h["reject.reason"])
-		d.seen.Reject(reason, h["reject.detail"], cmp.Or(h["reject.origin.topic"], h["reject.topic"]))
-		if reason != interaction.ReasonComponentCap {
-			d.parked++
-		}
-	}
-	return nil
-}
-
-// detailsOf reads what a story tells of an event's payload.
-func detailsOf(payload []byte) (demo.Details, error) {
-	text, err := schemas.AppendPayloadJSON([]byte("{"), payload)
-	if err != nil {
-		return demo.Details{}, err
-	}
-	var p struct {
-		Order *struct {
-			Number   string      `json:"order_number"`
-			Currency string      `json:"currency"`
-			Total    json.Number `json:"total_amount"`
-		} `json:"order"`
-		Traits     map[string]string `json:"traits"`
-		Properties map[string]string `json:"properties"`
-	}
-	if err := json.Unmarshal(append(text, '}'), &p); err != nil {
-		return demo.Details{}, fmt.Errorf("payload of an event: %w", err)
-	}
-	d := demo.Details{Traits: p.Traits, Properties: p.Properties}
-	if p.Order != nil {
-		d.Order = demo.Order{Number: p.Order.Number, Currency: p.Order.Currency, Total: p.Order.Total.String()}
-	}
-	return d, nil
-}
-
 // tell writes the summary and the stories: of the two protagonists, or in the user's own data of those whom most was joined for.
-func (d *demoRun) tell(own bool) error {
+func (d *demoRun) tell(own bool, ignored map[string]map[string]int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.told = true
+	for t, in := range d.seen.In {
+		in.Ignored = ignored[in.Mapping] // the mappings that come with kinfold name their source as they are called
+		d.seen.In[t] = in
+	}
 	if err := d.seen.Summary(d.out, d.colour); err != nil {
 		return err
 	}

@@ -26,26 +26,74 @@ var catalogue = []product{
 	{"PER-012", "Perchero de lapacho", "Cabideiro de ipê", "deco", 88},
 }
 
-var campaigns = []string{"Otoño en casa", "Semana da luz", "Días de cocina", "Liquidación de mantas", "Coleção São João"}
-
 // units turns a price of the catalogue into hundredths of a currency.
-var units = map[string]int{"ARS": 90000, "UYU": 2500, "BRL": 350}
+var units = map[string]int{"ARS": 900000, "UYU": 25000, "BRL": 3500}
 
-// newOrder draws an order of one to four lines. Its number is given later, in the order of time.
-func newOrder(r *rand.Rand, currency string, portuguese bool) *order {
-	o := &order{Currency: currency}
-	total := 0
+// basket is what somebody buys at once, whatever the form in which a system tells of it.
+type basket struct {
+	currency   string
+	portuguese bool
+	items      []item
+}
+
+type item struct {
+	product
+	quantity int
+}
+
+// newBasket draws one to four articles.
+func newBasket(r *rand.Rand, currency string, portuguese bool) *basket {
+	b := &basket{currency: currency, portuguese: portuguese}
 	for range 1 + weighted(r, 45, 30, 15, 10) {
-		p := pick(r, catalogue)
-		quantity, price := 1+weighted(r, 75, 18, 7), p.price*units[currency]/10
-		name := p.es
-		if portuguese {
-			name = p.pt
-		}
-		o.Lines = append(o.Lines, line{p.sku, name, fmt.Sprint(quantity), hundredths(price)})
-		total += quantity * price
+		b.items = append(b.items, item{pick(r, catalogue), 1 + weighted(r, 75, 18, 7)})
 	}
-	o.Total = hundredths(total)
+	return b
+}
+
+// bought is the basket of a script: one of each article.
+func bought(currency string, skus ...string) *basket {
+	b := &basket{currency: currency, portuguese: currency == "BRL"}
+	for _, sku := range skus {
+		b.items = append(b.items, item{article(sku), 1})
+	}
+	return b
+}
+
+func article(sku string) product {
+	for _, p := range catalogue {
+		if p.sku == sku {
+			return p
+		}
+	}
+	panic("demo: no article " + sku) // the scripts name what is in the catalogue
+}
+
+func (p *product) name(portuguese bool) string {
+	if portuguese {
+		return p.pt
+	}
+	return p.es
+}
+
+// unitPrice is what one of an item costs, in hundredths.
+func (b *basket) unitPrice(p *product) int { return p.price * units[b.currency] / 10 }
+
+// total is in hundredths.
+func (b *basket) total() int {
+	sum := 0
+	for i := range b.items {
+		sum += b.items[i].quantity * b.unitPrice(&b.items[i].product)
+	}
+	return sum
+}
+
+// order is the basket as tills write it. Its number is given later, in the order of time.
+func (b *basket) order() *order {
+	o := &order{Currency: b.currency, Total: hundredths(b.total())}
+	for i := range b.items {
+		it := &b.items[i]
+		o.Lines = append(o.Lines, line{it.sku, it.name(b.portuguese), fmt.Sprint(it.quantity), hundredths(b.unitPrice(&it.product))})
+	}
 	return o
 }
 

@@ -166,11 +166,14 @@ func mixed(r *rand.Rand, email string) string {
 	}
 }
 
-var plainLetters = strings.NewReplacer("á", "a", "à", "a", "ã", "a", "â", "a", "é", "e", "ê", "e", "í", "i", "ó", "o", "õ", "o", "ô", "o",
-	"ú", "u", "ü", "u", "ñ", "n", "ç", "c", " ", "")
+var asciiLetters = strings.NewReplacer("á", "a", "à", "a", "ã", "a", "â", "a", "é", "e", "ê", "e", "í", "i", "ó", "o", "õ", "o", "ô", "o",
+	"ú", "u", "ü", "u", "ñ", "n", "ç", "c", "Á", "A", "É", "E", "Í", "I", "Ó", "O", "Ú", "U", "Ñ", "N")
+
+// ascii writes a text without its accents.
+func ascii(text string) string { return asciiLetters.Replace(text) }
 
 // plain is a name as it stands in an address: lower case, no accents, no spaces.
-func plain(name string) string { return plainLetters.Replace(strings.ToLower(name)) }
+func plain(name string) string { return strings.ReplaceAll(ascii(strings.ToLower(name)), " ", "") }
 
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 

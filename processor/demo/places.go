@@ -1,6 +1,6 @@
 package demo
 
-// The input topics of Casa Lumbre. Their records are plain JSON interactions.
+// The input topics of Casa Lumbre. Tills and app write plain JSON interactions, the other two what their makers devised.
 const (
 	TopicTills    = "pos.sales"
 	TopicWeb      = "web.events"
@@ -11,12 +11,15 @@ const (
 // Topics lists the input topics.
 var Topics = []string{TopicTills, TopicWeb, TopicApp, TopicMailings}
 
-// The StoreCodes. The web shop and the app know customers by their own accounts and so are stores, too.
+// Mappings names the mapping of each topic that has one: the setting mapping of its source.
+var Mappings = map[string]string{TopicWeb: "segment", TopicMailings: "sendgrid"}
+
+// The StoreCodes. The app knows customers by accounts of its own and so is a store, too. The web shop has none: Segment knows
+// of no stores, and so it names customers by what holds everywhere, their address.
 const (
 	StoreBuenosAires = "AR-001" // its UserIds come from a CHAR(8) column: five digits and padding that is sometimes missing
 	StoreMontevideo  = "UY-001" // MV- and six digits
 	StorePortoAlegre = "BR-001" // seven digits, which some exports write as a number with a decimal point
-	StoreWeb         = "WEB"    // the e-mail address is the UserId
 	StoreApp         = "APP"    // usr_ and eight hex digits
 )
 
@@ -52,7 +55,7 @@ var branches = []branch{
 // places names the StoreCodes for the reader; a code that is not here stands for itself.
 var places = map[string]string{
 	StoreBuenosAires: "Buenos Aires", StoreMontevideo: "Montevideo", StorePortoAlegre: "Porto Alegre",
-	StoreWeb: "the web shop", StoreApp: "the app",
+	StoreApp: "the app",
 }
 
 // labels names identifiers that a retailer recognises, by namespace and normalised value.

@@ -13,7 +13,7 @@ import (
 // The defaults of Retailer.
 const (
 	DefaultSeed = 1
-	DefaultSize = 20000 // interactions, of about 2,500 people
+	DefaultSize = 20000 // interactions, of about 2,000 customers
 )
 
 // period is how far back the interactions reach.
@@ -25,10 +25,13 @@ const minSize = 400
 // Record is an input record to be produced. Time is its timestamp: when the source sent it.
 type Record struct {
 	Topic   string
-	Key     []byte // what the source keys by: branch, browser, device, address
+	Key     []byte // what the source keys by: branch, browser, device
 	Value   []byte
 	Headers []Header
 	Time    time.Time
+	// Interactions is how many the record stands for: each becomes an event, a repeat, a reject, or is ignored. A record that is
+	// empty or broken as a whole stands for one.
+	Interactions int
 }
 
 // Header is a header of a record.
@@ -37,7 +40,7 @@ type Header struct {
 	Value []byte
 }
 
-// Retailer makes up about a month of Casa Lumbre before start: size records (at least 400), in order of time.
+// Retailer makes up about a month of Casa Lumbre before start: size interactions (at least 400), in records in order of time.
 // The same arguments give the same bytes. The two Protagonists live the same life whatever the seed.
 func Retailer(seed uint64, size int, start time.Time) []Record {
 	size = max(size, minSize)
@@ -48,11 +51,13 @@ func Retailer(seed uint64, size int, start time.Time) []Record {
 		end:    end,
 		emails: map[string]bool{},
 		ticket: map[string]int{},
+		nights: map[string]int{},
 	}
 	repeats, conflicts, dirt := size/20, max(3, size/2500), max(2*len(faults), size/200)
 	g.play()
 	g.crowd(size - repeats - conflicts - dirt)
 	g.number()
+	g.post()
 	g.repeat(repeats)
 	g.contradict(conflicts)
 	return g.records(dirt)
@@ -105,17 +110,40 @@ const (
 
 var local = time.FixedZone("", -3*60*60)
 
-// draft is an interaction on its way to become a record.
+// draft is an interaction on its way to become a record, or a part of one. One of event, call and mailing is what happened.
 type draft struct {
 	topic, key string
 	at, sent   time.Time // when it happened, and when the source sent it
-	stamp      stamp
-	event      event
-	scripted   bool // of a protagonist: left as it is
+	stamp      stamp     // of an event
+	event      *event    // the tills and the app speak our own language
+	call       *call     // the web shop speaks Segment
+	mailing    *mailing  // the mailing speaks SendGrid
+	flush      int       // drafts of one topic with the same number, other than 0, are sent in one record
+	refundOf   *orderProperties
+	spoil      func(good []byte, n int) []byte // dirt
+	n          int                             // of the dirt
+	scripted   bool                            // of a protagonist: left as it is
 }
 
+// encode is the draft as it stands in its record.
 func (d *draft) encode() []byte {
-	e := d.event
+	var text []byte
+	switch {
+	case d.call != nil:
+		text = d.encodeCall()
+	case d.mailing != nil:
+		text = d.encodeMailing()
+	default:
+		text = d.encodeEvent()
+	}
+	if d.spoil != nil {
+		return d.spoil(text, d.n)
+	}
+	return text
+}
+
+func (d *draft) encodeEvent() []byte {
+	e := *d.event
 	switch {
 	case e.OccurredAt != nil:
 	case d.stamp == stampMillis:
@@ -125,10 +153,14 @@ func (d *draft) encode() []byte {
 	default:
 		e.OccurredAt = d.at.In(local).Format(time.RFC3339)
 	}
+	return encode(&e)
+}
+
+func encode(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(&e); err != nil {
+	if err := enc.Encode(v); err != nil {
 		panic(fmt.Sprintf("demo: encode interaction: %v", err)) // strings, numbers and lists of them always encode
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
@@ -138,6 +170,8 @@ type generator struct {
 	rng       *rand.Rand
 	from, end time.Time // whole days
 	people    int
+	flushes   int
+	nights    map[string]int // the flush of each night of the shop's server
 	emails    map[string]bool
 	ticket    map[string]int // last number, by source and store
 	drafts    []draft
@@ -171,53 +205,44 @@ func (g *generator) add(d draft, late bool) {
 	g.drafts = append(g.drafts, d)
 }
 
+// newFlush numbers the drafts that a source sends together.
+func (g *generator) newFlush() int {
+	g.flushes++
+	return g.flushes
+}
+
 // number gives events and orders their numbers, in the order in which each system saw them.
 func (g *generator) number() {
 	slices.SortStableFunc(g.drafts, func(a, b draft) int { return a.at.Compare(b.at) })
 	for i := range g.drafts {
-		d := &g.drafts[i]
-		where := cmp.Or(d.event.StoreCode, d.event.Source)
-		g.ticket[where]++
-		n := g.ticket[where]
-		if d.event.EventID == "" {
-			d.event.EventID = fmt.Sprintf("%s-%06d", where, n)
+		switch d := &g.drafts[i]; {
+		case d.call != nil:
+			g.ticket[TopicWeb]++
+			d.call.MessageID = g.messageID(d.call, d.at)
+			if o, is := d.call.Properties.(*orderProperties); is && d.refundOf == nil {
+				o.OrderID = fmt.Sprintf("W-%05d", 40000+g.ticket[TopicWeb])
+			}
+		case d.mailing != nil:
+			d.mailing.EventID = g.eventID()
+		default:
+			g.numberEvent(d.event)
 		}
-		if d.event.Order != nil && d.event.Order.Number == "" {
-			d.event.Order.Number = fmt.Sprintf("%s-%05d", ticketPrefix(d.event.StoreCode), 40000+n)
+	}
+	for i := range g.drafts {
+		if d := &g.drafts[i]; d.refundOf != nil {
+			d.call.Properties.(*orderProperties).OrderID = d.refundOf.OrderID
 		}
 	}
 }
 
-func ticketPrefix(store string) string {
+func (g *generator) numberEvent(e *event) {
+	where := cmp.Or(e.StoreCode, e.Source)
+	g.ticket[where]++
+	e.EventID = fmt.Sprintf("%s-%06d", where, g.ticket[where])
 	for _, b := range branches {
-		if b.store == store {
-			return b.ticket
+		if e.Order != nil && b.store == e.StoreCode {
+			e.Order.Number = fmt.Sprintf("%s-%05d", b.ticket, 40000+g.ticket[where])
 		}
-	}
-	return "W"
-}
-
-// repeat sends n interactions again, half of them with the time written in another form.
-func (g *generator) repeat(n int) {
-	for range n {
-		d := g.someDraft(func(*draft) bool { return true })
-		if chance(g.rng, 50) {
-			d.stamp = (d.stamp + 1) % stampKinds
-		}
-		d.sent = d.sent.Add(g.seconds(1, 3600))
-		g.repeats = append(g.repeats, d)
-	}
-}
-
-// contradict sends n orders again with another total.
-func (g *generator) contradict(n int) {
-	for range n {
-		d := g.someDraft(func(d *draft) bool { return d.event.Order != nil })
-		o := *d.event.Order
-		o.Total = "1" + o.Total
-		d.event.Order = &o
-		d.sent = d.sent.Add(g.seconds(600, 7200))
-		g.repeats = append(g.repeats, d)
 	}
 }
 
@@ -228,30 +253,4 @@ func (g *generator) someDraft(ok func(*draft) bool) draft {
 			return *d
 		}
 	}
-}
-
-// records encodes everything, with dirt records that no source should have sent, and puts it in the order of time.
-func (g *generator) records(dirt int) []Record {
-	records := make([]Record, 0, len(g.drafts)+len(g.repeats)+dirt)
-	for _, list := range [][]draft{g.drafts, g.repeats} {
-		for i := range list {
-			d := &list[i]
-			r := Record{Topic: d.topic, Key: []byte(d.key), Value: d.encode(), Time: d.sent}
-			if d.topic == TopicWeb || d.topic == TopicApp {
-				r.Headers = []Header{{"traceparent", fmt.Appendf(nil, "00-%016x%016x-%016x-01", g.rng.Uint64(), g.rng.Uint64(), g.rng.Uint64())}}
-			}
-			records = append(records, r)
-		}
-	}
-	for i := range dirt {
-		records = append(records, g.dirty(i))
-	}
-	last := g.end.Add(-time.Second)
-	for i := range records {
-		if records[i].Time.After(last) {
-			records[i].Time = last
-		}
-	}
-	slices.SortStableFunc(records, func(a, b Record) int { return a.Time.Compare(b.Time) })
-	return records
 }

@@ -12,8 +12,8 @@ import (
 // topics (the records of one customer, and of one identifier, in theirs) and then ask for Summary and Stories.
 // The zero value is ready. It is not for concurrent use.
 type Seen struct {
-	// In is the number of records in each input topic.
-	In map[string]int64
+	// In is what went into each input topic.
+	In map[string]Input
 	// Duplicates is what the processor counted as repeats and dropped: they are in no topic.
 	Duplicates int64
 
@@ -22,8 +22,25 @@ type Seen struct {
 	owner    map[known]mapped                                  // identity-map without its pointers
 	ended    map[interaction.CustomerID]interaction.CustomerID // its pointers: ended id → who it is now
 	rejects  map[interaction.Reason]*parked
-	parkedIn map[string]int64 // rejects by topic, those whose interaction became an event all the same aside
+	parkedIn map[string]int64 // rejected interactions by topic, those whose interaction became an event all the same aside
 	texts    map[string]string
+}
+
+// Input is what went into a topic.
+type Input struct {
+	// Records hold Interactions: one each, but for a mapping that makes several of a record.
+	Records, Interactions int64
+	// Mapping is the name of the mapping that read them; empty: they were interactions as they came.
+	Mapping string
+	// Ignored is what the mapping had no use for, by its reason.
+	Ignored map[string]int64
+}
+
+func (i *Input) ignored() (n int64) {
+	for _, of := range i.Ignored {
+		n += of
+	}
+	return n
 }
 
 // Details are the parts of an event's payload that a story tells.
@@ -81,7 +98,7 @@ func (s *Seen) Event(u *interaction.Unified, d Details) {
 		version: u.CustomerVersion, status: interaction.IdentityStatus(s.text(string(u.IdentityStatus))), ambiguous: u.Ambiguous,
 		topic: s.text(k.Origin.Topic), channel: s.text(k.Channel), typ: s.text(k.Type), store: s.text(k.StoreCode), at: k.OccurredAt,
 		order:   d.Order,
-		subject: s.text(cmp.Or(d.Properties["product"], d.Properties["campaign"], d.Properties["page"], d.Properties["url"])),
+		subject: s.text(subject(k.Type, d.Properties)),
 		name:    s.text(strings.TrimSpace(d.Traits["first_name"] + " " + d.Traits["last_name"])),
 	}
 	e.ids = make([]seenIdentifier, len(u.Identifiers))
@@ -124,8 +141,9 @@ func (s *Seen) MapRow(r interaction.MapRow) error {
 	return nil
 }
 
-// Reject takes in a record of rejects, by its headers reject.reason, reject.detail and reject.topic.
-func (s *Seen) Reject(reason interaction.Reason, detail, topic string) {
+// Reject takes in a record of rejects, by its headers reject.reason, reject.detail and reject.topic: n interactions of it
+// were rejected.
+func (s *Seen) Reject(reason interaction.Reason, detail, topic string, n int64) {
 	if s.rejects == nil {
 		s.rejects, s.parkedIn = map[interaction.Reason]*parked{}, map[string]int64{}
 	}
@@ -134,10 +152,10 @@ func (s *Seen) Reject(reason interaction.Reason, detail, topic string) {
 		p = &parked{sample: detail, topics: map[string]bool{}}
 		s.rejects[reason] = p
 	}
-	p.n++
+	p.n += n
 	p.topics[topic] = true
 	if reason != interaction.ReasonComponentCap { // its interaction is among the events, too
-		s.parkedIn[topic]++
+		s.parkedIn[topic] += n
 	}
 }
 

@@ -281,7 +281,7 @@ func (c *chapter) event(p *page.Page, e *seenEvent) {
 	if e.channel != "pos" && e.channel != "kiosk" {
 		where = "" // the channel says it
 	}
-	p.Line("  %s  %s %s %s %s", page.Left(time.UnixMilli(e.at).UTC().Format("02 Jan 15:04"), dateWidth), page.Left(channelName(e.channel), channelWidth),
+	p.Line("  %s  %s %s %s %s", page.Left(time.UnixMilli(e.at).UTC().Format("02 Jan 15:04"), dateWidth), page.Left(channelName(e.source, e.channel), channelWidth),
 		page.Left(where, placeWidth), page.Left(e.happened(), whatWidth), c.letter(p, e.customer))
 	parts := make([]string, len(e.ids))
 	for i := range e.ids {
@@ -350,7 +350,7 @@ func (c *chapter) ending(p *page.Page, members []known, first string) {
 		version = max(version, ch.Version)
 	}
 	for _, e := range c.events {
-		channels[channelName(e.channel)] = true
+		channels[channelName(e.source, e.channel)] = true
 		if e.channel == "pos" {
 			stores[e.store] = true
 		}

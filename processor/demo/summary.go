@@ -18,11 +18,12 @@ const maxSharedShown = 6
 // reasonWidth is that of the longest reason of identity.md section 10.
 const reasonWidth = 24
 
-// Summary writes what came in and what became of it, for a shop owner: plain text of at most 100 columns, with ANSI
+// Summary writes what came in and what became of it, for a shop owner: plain text of at most 100 page.Columns, with ANSI
 // colours if wanted.
 func (s *Seen) Summary(w io.Writer, colour bool) error {
 	p := page.New(w, colour)
 	s.traffic(p)
+	s.foreign(p)
 	s.customers(p)
 	s.sharedIdentifiers(p)
 	s.secondLook(p)
@@ -30,57 +31,123 @@ func (s *Seen) Summary(w io.Writer, colour bool) error {
 	return p.Err()
 }
 
-// traffic is the table of what came in, by topic, and what each record became.
+// row is what became of the interactions of a topic.
+type row struct{ in, repeats, parked, ignored, unified int64 }
+
+func (r *row) add(o row) {
+	r.in, r.repeats, r.parked, r.ignored, r.unified = r.in+o.in, r.repeats+o.repeats, r.parked+o.parked, r.ignored+o.ignored, r.unified+o.unified
+}
+
+// traffic is the table of what came in, by topic, and what each interaction became.
 func (s *Seen) traffic(p *page.Page) {
 	p.Title("What came in, and what became of it")
 	out, channelsOf, byChannel := map[string]int64{}, map[string]map[string]bool{}, map[string]int64{}
 	for i := range s.events {
 		e := &s.events[i]
+		name := channelName(e.source, e.channel)
 		out[e.topic]++
 		if channelsOf[e.topic] == nil {
 			channelsOf[e.topic] = map[string]bool{}
 		}
-		channelsOf[e.topic][channelName(e.channel)] = true
-		byChannel[channelName(e.channel)]++
+		channelsOf[e.topic][name] = true
+		byChannel[name]++
 	}
-	topics := map[string]bool{}
-	for _, m := range []map[string]int64{s.In, out, s.parkedIn} {
-		for t := range m {
-			topics[t] = true
+	show := func(code page.Colour, topic, from string, r row) {
+		text := "  " + page.Left(topic, 15) + " " + page.Left(from, 15)
+		for _, n := range []int64{r.in, r.repeats, r.parked, r.ignored, r.unified} {
+			text += page.Right(count(n), 13)
 		}
+		p.Line("%s", p.Paint(code, text))
 	}
-	row := func(topic, from string, figures ...string) string {
-		text := "  " + page.Left(topic, 18) + " " + page.Left(from, 22)
-		for _, f := range figures {
-			text += page.Right(f, 14)
-		}
-		return text
+	p.Line("%s", p.Paint(page.Dim, "  "+page.Left("topic", 15)+" "+page.Left("from", 15)+page.Right("interactions", 13)+page.Right("repeats", 13)+page.Right("set aside", 13)+
+		page.Right("ignored", 13)+page.Right("unified", 13)))
+	var sum row
+	for _, t := range s.topics(out) {
+		in := s.In[t]
+		r := row{in: in.Interactions, parked: s.parkedIn[t], ignored: in.ignored(), unified: out[t]}
+		r.repeats = r.in - r.unified - r.parked - r.ignored
+		show("", t, strings.Join(slices.Sorted(maps.Keys(channelsOf[t])), ", "), r)
+		sum.add(r)
 	}
-	p.Line("%s", p.Paint(page.Dim, row("topic", "from", "interactions", "repeats", "set aside", "unified")))
-	var in, repeats, parked, unified int64
-	for _, t := range slices.Sorted(maps.Keys(topics)) {
-		again := s.In[t] - out[t] - s.parkedIn[t]
-		p.Line("%s", row(t, strings.Join(slices.Sorted(maps.Keys(channelsOf[t])), ", "), count(s.In[t]), count(again), count(s.parkedIn[t]), count(out[t])))
-		in, repeats, parked, unified = in+s.In[t], repeats+again, parked+s.parkedIn[t], unified+out[t]
-	}
-	p.Line("%s", p.Paint(page.Bold, row("together", "", count(in), count(repeats), count(parked), count(unified))))
-	p.Line("")
-	text, code := fmt.Sprintf("Every interaction is accounted for: %s = %s unified + %s repeats + %s set aside.",
-		count(in), count(unified), count(s.Duplicates), count(parked)), page.Green
-	if repeats != s.Duplicates {
-		text, code = fmt.Sprintf("%s in, yet %s unified + %s repeats + %s set aside: %s not accounted for.",
-			count(in), count(unified), count(s.Duplicates), count(parked), count(repeats-s.Duplicates)), page.Yellow
-	}
-	for _, l := range page.Wrap(text, page.Columns-2) {
-		p.Line("  %s", p.Paint(code, l))
-	}
+	show(page.Bold, "together", "", sum)
+	s.balance(p, sum)
 	names := slices.SortedFunc(maps.Keys(byChannel), func(a, b string) int {
 		return cmp.Or(cmp.Compare(byChannel[b], byChannel[a]), cmp.Compare(a, b))
 	})
 	for i, n := range names {
 		names[i] = n + " " + count(byChannel[n])
 	}
-	s.paragraph(p, "Unified events by channel: "+strings.Join(names, ", ")+".")
+	if len(names) > 0 {
+		s.paragraph(p, "Unified events by channel: "+strings.Join(names, ", ")+".")
+	}
+}
+
+// topics are those that anything is known of.
+func (s *Seen) topics(out map[string]int64) []string {
+	topics := map[string]bool{}
+	for t := range s.In {
+		topics[t] = true
+	}
+	for _, m := range []map[string]int64{out, s.parkedIn} {
+		for t := range m {
+			topics[t] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(topics))
+}
+
+// balance says whether every interaction is accounted for. What is counted as repeats has to be what is missing elsewhere.
+func (s *Seen) balance(p *page.Page, sum row) {
+	became := fmt.Sprintf("%s unified + %s + %s set aside", count(sum.unified), Counted(s.Duplicates, "repeat", "repeats"), count(sum.parked))
+	if sum.ignored > 0 {
+		became += " + " + count(sum.ignored) + " ignored"
+	}
+	text, code := fmt.Sprintf("Every one is accounted for: %s = %s.", count(sum.in), became), page.Green
+	if sum.repeats != s.Duplicates {
+		text, code = fmt.Sprintf("%s in, yet %s: %s not accounted for.", count(sum.in), became, count(sum.repeats-s.Duplicates)), page.Yellow
+	}
+	p.Line("")
+	for _, l := range page.Wrap(text, page.Columns-2) {
+		p.Line("  %s", p.Paint(code, l))
+	}
+}
+
+// mapped reports whether a mapping reads any of the topics.
+func (s *Seen) mapped() bool {
+	for _, in := range s.In {
+		if in.Mapping != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// foreign tells of the topics that a mapping reads: what their records held, and what was of no use.
+func (s *Seen) foreign(p *page.Page) {
+	if !s.mapped() {
+		return
+	}
+	p.Title("Said in other systems' words")
+	for _, t := range slices.Sorted(maps.Keys(s.In)) {
+		in := s.In[t]
+		if in.Mapping == "" {
+			continue
+		}
+		tongue, known := tongues[in.Mapping]
+		if !known {
+			tongue = in.Mapping
+		}
+		text := fmt.Sprintf("%s speaks %s: %s held %s.", t, tongue, Counted(in.Records, "record", "records"), Counted(in.Interactions, "interaction", "interactions"))
+		if n := in.ignored(); n > 0 {
+			text += fmt.Sprintf(" Mapping %s ignored %s:", in.Mapping, count(n))
+		} else {
+			text += fmt.Sprintf(" Mapping %s ignored none.", in.Mapping)
+		}
+		s.paragraph(p, text)
+		for _, reason := range slices.Sorted(maps.Keys(in.Ignored)) {
+			p.Line("  %s  %s  %s", p.Paint(page.Bold, page.Right(count(in.Ignored[reason]), 8)), page.Left(reason, reasonWidth), p.Paint(page.Dim, ignoredMeanings[reason]))
+		}
+	}
 }
 
 func (s *Seen) paragraph(p *page.Page, text string) {
@@ -248,7 +315,11 @@ func (s *Seen) setAside(p *page.Page) {
 		return
 	}
 	p.Title("Set aside")
-	s.paragraph(p, "These records are kept whole in the rejects topic with the reason: nothing is dropped in silence.")
+	text := "These records are kept whole in the rejects topic with the reason: nothing is dropped in silence."
+	if s.mapped() {
+		text += " Where a record holds several interactions, the good ones among them went their way."
+	}
+	s.paragraph(p, text)
 	for _, reason := range interaction.Reasons {
 		r := s.rejects[reason]
 		if r == nil {

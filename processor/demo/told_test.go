@@ -32,7 +32,9 @@ func id(text string) interaction.Identifier {
 // handmade is what the tests read back: Ana's life, a kiosk, a couple, faults.
 func handmade(t *testing.T) *Seen {
 	t.Helper()
-	s := &Seen{In: map[string]int64{TopicTills: 9, TopicWeb: 3, TopicApp: 1, TopicMailings: 2}, Duplicates: 1}
+	s := &Seen{In: map[string]Input{TopicTills: {Records: 9, Interactions: 9}, TopicApp: {Records: 1, Interactions: 1},
+		TopicWeb:      {Records: 4, Interactions: 6, Mapping: "segment", Ignored: map[string]int64{"empty": 1, "tombstone": 1}},
+		TopicMailings: {Records: 1, Interactions: 2, Mapping: "sendgrid"}}, Duplicates: 1}
 	at := time.Date(2026, 2, 1, 11, 20, 0, 0, time.UTC)
 	event := func(topic, source, eventID, channel, typ, store string, customer interaction.CustomerID, version int64, d Details, ids ...string) *interaction.Unified {
 		at = at.Add(29 * time.Hour)
@@ -66,7 +68,7 @@ func handmade(t *testing.T) *Seen {
 	s.Event(event(TopicTills, "pos", "p1", "pos", "order.placed", StoreBuenosAires, a, 1, lamp, "member_id:LUM-204171*", "user:00417"), lamp)
 	change(interaction.ChangeCreated, "web", "w1", b, 1, nil, laptop)
 	page := Details{Properties: map[string]string{"page": "/textiles"}}
-	s.Event(event(TopicWeb, "web", "w1", "web", "page.viewed", StoreWeb, b, 1, page, "anonymous_id:c0ffee17-9a41-4d2b"), page)
+	s.Event(event(TopicWeb, "web", "w1", "web", "page.viewed", "", b, 1, page, "anonymous_id:c0ffee17-9a41-4d2b"), page)
 	change(interaction.ChangeCreated, "mailing", "m1", c, 1, nil, mail)
 	campaign := Details{Properties: map[string]string{"campaign": "Liquidación de mantas"}}
 	s.Event(event(TopicMailings, "mailing", "m1", "email", "email.opened", "", c, 1, campaign, "email:ana.nunez@correo.example"), campaign)
@@ -95,13 +97,13 @@ func handmade(t *testing.T) *Seen {
 	}
 	s.Event(event(TopicTills, "pos", "walk-in", "pos", "order.placed", StorePortoAlegre, "", 0, pan), pan)
 	row(cid("visitor"), interaction.MapLinked, "default|anonymous_id||9d1e77aa-0001")
-	s.Event(event(TopicWeb, "web", "w9", "web", "page.viewed", StoreWeb, cid("visitor"), 1, page, "anonymous_id:9d1e77aa-0001"), page)
+	s.Event(event(TopicWeb, "web", "w9", "web", "page.viewed", "", cid("visitor"), 1, page, "anonymous_id:9d1e77aa-0001"), page)
 	row(cid("tomb"), interaction.MapLinked, "default|email||gone@correo.example")
 	row("", "", "default|email||gone@correo.example")
 
-	s.Reject(interaction.ReasonUnparsable, "a record must be one JSON object", TopicWeb)
-	s.Reject(interaction.ReasonBadStoreCode, "store_code is longer than 30 characters", TopicTills)
-	s.Reject(interaction.ReasonComponentCap, "", TopicTills)
+	s.Reject(interaction.ReasonUnparsable, "no object", TopicWeb, 2)
+	s.Reject(interaction.ReasonBadStoreCode, "store_code is longer than 30 characters", TopicTills, 1)
+	s.Reject(interaction.ReasonComponentCap, "", TopicTills, 1)
 	return s
 }
 
@@ -114,7 +116,7 @@ func TestTold(t *testing.T) {
 		switch d.Cmd {
 		case "summary":
 			if d.HasArg("lost") {
-				s.In[TopicApp] += 2
+				s.In[TopicApp] = Input{Records: 3, Interactions: 3}
 			}
 			err = s.Summary(&b, d.HasArg("colour"))
 		case "stories":
@@ -223,6 +225,42 @@ func TestMoneyKeepsItsDigits(t *testing.T) {
 	for in, want := range map[string]string{"86400": "86,400.00", "86400.00": "86,400.00", "1.5": "1.50", "0.1250": "0.125", "-1234567.8000": "-1,234,567.80", "999": "999.00"} {
 		if got := money(in); got != want {
 			t.Errorf("money(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestHappenedSaysWhatIsKnown(t *testing.T) {
+	for _, c := range []struct {
+		typ        string
+		order      Order
+		properties map[string]string
+		want       string
+	}{
+		{"order.placed", Order{"A-1", "ARS", "86400"}, nil, "bought for ARS 86,400.00, order A-1"},
+		{"order.placed", Order{"A-1", "", "12.5"}, nil, "bought for 12.50, order A-1"},
+		{"order.placed", Order{"", "ARS", "12.5"}, nil, "bought for ARS 12.50"},
+		{"order.placed", Order{"A-1", "ARS", ""}, nil, "bought, order A-1"},
+		{"order.placed", Order{}, nil, "bought"},
+		{"order.refunded", Order{"W-1", "UYU", "7"}, nil, "gave back for UYU 7.00, order W-1"},
+		{"page.viewed", Order{}, map[string]string{"name": "Textiles", "url": "https://tienda.example/textiles"}, "looked at Textiles"},
+		{"page.viewed", Order{}, nil, "looked at a page"},
+		{"product.viewed", Order{}, map[string]string{"url": "https://tienda.example/textiles/manta?utm=1", "campaign": "Otoño"}, "looked at /textiles/manta"},
+		{"product.viewed", Order{}, map[string]string{"url": "https://tienda.example/"}, "looked at https://tienda.example/"},
+		{"email.opened", Order{}, map[string]string{"category": "100%s", "url": "https://tienda.example/a"}, "opened the mailing “100%s”"},
+		{"track.wishlist", Order{}, map[string]string{"page": "/deco"}, "track.wishlist: /deco"},
+		{"track.wishlist", Order{}, nil, "track.wishlist"},
+	} {
+		e := seenEvent{typ: c.typ, order: c.order, subject: subject(c.typ, c.properties)}
+		if got := e.happened(); got != c.want {
+			t.Errorf("%s with %v of %v: %q, want %q", c.typ, c.order, c.properties, got, c.want)
+		}
+	}
+}
+
+func TestChannelsHaveNamesOfTheShop(t *testing.T) {
+	for _, c := range [][3]string{{"segment", "server", "web shop"}, {"mio", "server", "server"}, {"pos", "pos", "till"}, {"segment", "web", "web"}} {
+		if got := channelName(c[0], c[1]); got != c[2] {
+			t.Errorf("channel %s of %s is called %q, want %q", c[1], c[0], got, c[2])
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package demo
 
-import (
-	"encoding/json"
-	"time"
-)
+import "encoding/json"
 
 // crowd adds people and what they do until there are size drafts.
 func (g *generator) crowd(size int) {
@@ -99,9 +96,9 @@ func (g *generator) tillIdentifiers(p person, b branch, percent int) []identifie
 
 // sale is an order at a till. A few tills have a wrong clock, and a few send the day's sales when they close.
 func (g *generator) sale(p person, b branch, code string, ids []identifier) {
-	d := draft{topic: TopicTills, key: b.store, at: g.day(9, 20), stamp: stampLocal, event: event{
+	d := draft{topic: TopicTills, key: b.store, at: g.day(9, 20), stamp: stampLocal, event: &event{
 		Source: "pos", Channel: "pos", Type: "order.placed", StoreCode: b.store, UserID: g.written(b.store, code),
-		Identifiers: ids, Order: newOrder(g.rng, b.currency, b.portuguese),
+		Identifiers: ids, Order: newBasket(g.rng, b.currency, b.portuguese).order(),
 	}}
 	if chance(g.rng, 40) && p.first != "" {
 		d.event.Traits = p.traits()
@@ -141,7 +138,7 @@ func (g *generator) kiosk(p person) {
 	if p.email != "" {
 		ids = append(ids, identifier{"email", p.email, false})
 	}
-	g.add(draft{topic: TopicTills, key: KioskTablet, at: g.day(9, 20), stamp: stampUTC, event: event{
+	g.add(draft{topic: TopicTills, key: KioskTablet, at: g.day(9, 20), stamp: stampUTC, event: &event{
 		Source: "kiosk", Channel: "kiosk", Type: "customer.registered", StoreCode: StoreBuenosAires, UserID: g.written(StoreBuenosAires, p.code),
 		Identifiers: ids, Traits: p.traits(),
 	}}, false)
@@ -186,92 +183,23 @@ func (g *generator) couple() {
 	g.tills(b)
 }
 
-// visitor looks at the web shop and stays unknown.
-func (g *generator) visitor() {
-	browser := g.uuid()
-	for range 1 + weighted(g.rng, 60, 30, 10) {
-		g.browse(browser, g.day(7, 24))
-	}
-}
-
-// browse is a visit to the web shop by a browser that says nothing of its user. It returns the time of the last page.
-func (g *generator) browse(browser string, at time.Time) time.Time {
-	for range 1 + weighted(g.rng, 25, 35, 25, 15) {
-		p := pick(g.rng, catalogue)
-		e := event{Source: "web", Channel: "web", Type: "page.viewed", StoreCode: StoreWeb,
-			Identifiers: []identifier{{"anonymous_id", browser, false}}, Properties: map[string]string{"page": "/" + p.page}}
-		if chance(g.rng, 50) {
-			e.Type, e.Properties = "product.viewed", map[string]string{"page": "/" + p.page + "/" + p.sku, "product": p.es}
-		}
-		g.add(draft{topic: TopicWeb, key: browser, at: at, event: e}, false)
-		at = at.Add(g.seconds(15, 240))
-	}
-	return at
-}
-
-// web is what a known browser does in the web shop. A shopper logs in and buys; her address is her UserId there.
-func (g *generator) web(p person) {
-	account, changed := p.email, g.day(0, 24)
-	for range 1 + weighted(g.rng, 40, 35, 25) {
-		at := g.browse(p.browser, g.day(7, 23))
-		if !p.shopper || chance(g.rng, 35) {
-			continue
-		}
-		if p.newEmail != "" && at.After(changed) {
-			account = p.newEmail
-		}
-		ids := []identifier{{"anonymous_id", p.browser, false}}
-		g.add(draft{topic: TopicWeb, key: p.browser, at: at, event: event{Source: "web", Channel: "web", Type: "customer.logged_in",
-			StoreCode: StoreWeb, UserID: mixed(g.rng, account), Identifiers: ids}}, false)
-		if chance(g.rng, 40) {
-			continue
-		}
-		if p.phone.e164 != "" {
-			number := p.phone.e164
-			if chance(g.rng, 10) {
-				number = p.phone.national // of no use: the web shop is in no region
-			}
-			ids = append(ids, identifier{"phone", number, false})
-		}
-		g.add(draft{topic: TopicWeb, key: p.browser, at: at.Add(g.seconds(60, 900)), stamp: stampUTC, event: event{Source: "web", Channel: "ecommerce",
-			Type: "order.placed", StoreCode: StoreWeb, UserID: account, Identifiers: ids, Traits: p.traits(),
-			Order: newOrder(g.rng, p.home.currency, p.home.portuguese)}}, false)
-	}
-}
-
 // app is the use of the app: by a device first, then by an account that confirmed its address. Phones without a network
 // send what happened days later.
 func (g *generator) app(p person) {
 	device := []identifier{{"device_id", p.device, false}}
 	for i := range 1 + weighted(g.rng, 40, 40, 20) {
 		at := g.day(6, 23)
-		g.add(draft{topic: TopicApp, key: p.device, at: at, stamp: stampUTC, event: event{Source: "app", Channel: "mobile_app", Type: "app.opened",
+		g.add(draft{topic: TopicApp, key: p.device, at: at, stamp: stampUTC, event: &event{Source: "app", Channel: "mobile_app", Type: "app.opened",
 			StoreCode: StoreApp, Identifiers: device, Properties: map[string]string{"device_model": pick(g.rng, []string{"Moto G54", "Galaxy A15", "iPhone 13"})}}},
 			chance(g.rng, 6))
 		if i > 0 && chance(g.rng, 50) {
 			continue
 		}
 		known := append([]identifier{{"email", p.email, true}}, device...)
-		g.add(draft{topic: TopicApp, key: p.device, at: at.Add(g.seconds(5, 90)), stamp: stampUTC, event: event{Source: "app", Channel: "mobile_app",
+		g.add(draft{topic: TopicApp, key: p.device, at: at.Add(g.seconds(5, 90)), stamp: stampUTC, event: &event{Source: "app", Channel: "mobile_app",
 			Type: "customer.logged_in", StoreCode: StoreApp, UserID: p.appUser, Identifiers: known, Traits: p.traits()}}, chance(g.rng, 6))
 		product := pick(g.rng, catalogue)
-		g.add(draft{topic: TopicApp, key: p.device, at: at.Add(g.seconds(100, 400)), event: event{Source: "app", Channel: "mobile_app", Type: "product.viewed",
+		g.add(draft{topic: TopicApp, key: p.device, at: at.Add(g.seconds(100, 400)), event: &event{Source: "app", Channel: "mobile_app", Type: "product.viewed",
 			StoreCode: StoreApp, UserID: p.appUser, Identifiers: device, Properties: map[string]string{"product": product.es}}}, chance(g.rng, 6))
-	}
-}
-
-// mailings are the retailer's mails: opened, and sometimes followed into the web shop, where the browser is known.
-func (g *generator) mailings(p person) {
-	for range 1 + g.rng.IntN(3) {
-		at, campaign := g.day(7, 23), map[string]string{"campaign": pick(g.rng, campaigns)}
-		ids := []identifier{{"email", p.email, false}}
-		mail := func(kind string, at time.Time, ids []identifier) {
-			g.add(draft{topic: TopicMailings, key: p.email, at: at, event: event{Source: "mailing", Channel: "email", Type: kind,
-				Identifiers: ids, Properties: campaign}}, false)
-		}
-		mail("email.opened", at, ids)
-		if p.browser != "" && chance(g.rng, 30) {
-			mail("email.clicked", at.Add(g.seconds(3, 120)), append(ids, identifier{"anonymous_id", p.browser, false}))
-		}
 	}
 }

@@ -1,7 +1,9 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"kinfold/processor/interaction"
@@ -20,7 +22,10 @@ var channels = map[string]string{
 	"pos": "till", "web": "web", "ecommerce": "web shop", "mobile_app": "app", "email": "mail", "call_center": "call",
 }
 
-func channelName(channel string) string {
+func channelName(source, channel string) string {
+	if source == "segment" && channel == "server" {
+		return "web shop" // its server tells of what its pages do not see, such as orders
+	}
 	if n, ok := channels[channel]; ok {
 		return n
 	}
@@ -83,33 +88,77 @@ func (id *seenIdentifier) words() string {
 	return w
 }
 
+// subject is what an event is about: a product, a page, a mailing.
+func subject(typ string, properties map[string]string) string {
+	p := properties
+	switch page := cmp.Or(p["page"], path(p["url"])); {
+	case strings.HasPrefix(typ, "email."):
+		return cmp.Or(p["campaign"], p["category"])
+	case typ == "page.viewed":
+		return cmp.Or(p["product"], p["name"], page)
+	default:
+		return cmp.Or(p["product"], page, p["campaign"])
+	}
+}
+
+// path is what a reader needs of an address in the web.
+func path(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Path == "" || u.Path == "/" {
+		return address
+	}
+	return u.Path
+}
+
+// doings says of a type of event what a customer did: with its subject in place of %s, and without one.
+var doings = map[string]struct{ with, without string }{
+	"page.viewed":         {"looked at %s", "looked at a page"},
+	"product.viewed":      {"looked at %s", "looked at a product"},
+	"product.added":       {"put into the basket: %s", "put something into the basket"},
+	"products.searched":   {"searched the web shop", "searched the web shop"},
+	"email.delivered":     {"was sent the mailing “%s”", "was sent a mailing"},
+	"email.opened":        {"opened the mailing “%s”", "opened a mailing"},
+	"email.clicked":       {"followed the link in “%s”", "followed a link in a mailing"},
+	"email.bounced":       {"could not be reached with “%s”", "could not be reached with a mailing"},
+	"email.unsubscribed":  {"unsubscribed after “%s”", "unsubscribed from the mailings"},
+	"customer.identified": {"was recognised", "was recognised"},
+	"customer.logged_in":  {"logged in", "logged in"},
+	"customer.registered": {"signed up", "signed up"},
+	"customer.updated":    {"had the account data changed", "had the account data changed"},
+	"app.opened":          {"opened the app", "opened the app"},
+}
+
 // happened says what a customer did.
 func (e *seenEvent) happened() string {
-	about := func(with, without string) string {
-		if e.subject == "" {
-			return without
-		}
-		return fmt.Sprintf(with, e.subject)
-	}
 	switch e.typ {
 	case "order.placed":
-		return strings.TrimSpace(fmt.Sprintf("bought for %s %s, order %s", e.order.Currency, money(e.order.Total), e.order.Number))
-	case "page.viewed", "product.viewed":
-		return about("looked at %s", "looked at a page")
-	case "email.opened":
-		return about("opened the mailing “%s”", "opened a mailing")
-	case "email.clicked":
-		return about("followed the link in “%s”", "followed a link in a mailing")
-	case "customer.logged_in":
-		return "logged in"
-	case "customer.registered":
-		return "signed up"
-	case "customer.updated":
-		return "had the account data changed"
-	case "app.opened":
-		return "opened the app"
+		return e.order.words("bought", "for")
+	case "order.refunded":
+		return e.order.words("gave back", "for")
+	case "order.cancelled":
+		return e.order.words("cancelled", "worth")
 	}
-	return about(e.typ+": %s", e.typ)
+	what, known := doings[e.typ]
+	switch {
+	case !known && e.subject == "":
+		return e.typ
+	case !known:
+		return e.typ + ": " + e.subject
+	case e.subject == "":
+		return what.without
+	}
+	return strings.Replace(what.with, "%s", e.subject, 1)
+}
+
+// words tells an order as far as it is known: bought for ARS 86,400.00, order A-40097.
+func (o *Order) words(did, amount string) string {
+	if o.Total != "" {
+		did += " " + amount + " " + strings.TrimSpace(o.Currency+" "+money(o.Total))
+	}
+	if o.Number != "" {
+		did += ", order " + o.Number
+	}
+	return did
 }
 
 // money writes a decimal number with two places at least, and thousands apart: 86,400.00.
@@ -136,13 +185,15 @@ func grouped(digits string) string {
 
 func count(n int64) string { return grouped(fmt.Sprint(n)) }
 
-// counted is a number with its noun.
-func counted(n int, one, many string) string {
+// Counted is a number with its noun: 1 repeat, 1,000 repeats.
+func Counted(n int64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return count(int64(n)) + " " + many
+	return count(n) + " " + many
 }
+
+func counted(n int, one, many string) string { return Counted(int64(n), one, many) }
 
 // list joins parts the way people do: a, b and c.
 func list(parts []string) string {
@@ -174,4 +225,14 @@ var meanings = map[interaction.Reason]meaning{
 	interaction.ReasonDuplicateConflict: {"sent before under this event id with another content", "why the sender uses an event id twice; the first one stands"},
 	interaction.ReasonComponentCap:      {"would tie too many identifiers together", "an identifier that is many people's; the event itself is out"},
 	interaction.ReasonEraseNotEnabled:   {"asks to forget a customer where that is off", "erase_enabled in the configuration"},
+}
+
+// tongues names the systems whose records mappings read; a mapping that is not here stands for itself.
+var tongues = map[string]string{"segment": "Segment", "sendgrid": "SendGrid"}
+
+// ignoredMeanings explains the reasons for which mappings ignore.
+var ignoredMeanings = map[string]string{
+	"empty":             "nothing in it, such as a list without events",
+	"tombstone":         "a record without a value",
+	"not_customer_data": "about the account at the sender, not about a customer",
 }

@@ -152,9 +152,9 @@ const (
 	Cyan    Colour = "36"
 )
 
-// Paint puts a text into a colour. Pad first: the codes have no width.
+// Paint puts a text into a colour, if it is given one. Pad first: the codes have no width.
 func (p *Page) Paint(c Colour, s string) string {
-	if !p.colour || s == "" {
+	if !p.colour || c == "" || s == "" {
 		return s
 	}
 	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
