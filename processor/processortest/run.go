@@ -1,0 +1,149 @@
+package processortest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"kinfold/processor/config"
+	"kinfold/processor/kafka"
+)
+
+const (
+	// drainPatience is how long, on the fake clock, the processes may take to work off everything once nothing is broken any more.
+	drainPatience = 10 * time.Minute
+	drainPause    = 300 * time.Millisecond
+	// idleTime is how long the processes run on when everything is worked off: whatever they write then is too much.
+	idleTime = 5 * time.Second
+)
+
+// Result is what became of one run.
+type Result struct {
+	Problems []string
+	Faults   map[string]int // what was broken, and how often
+	Lines    int            // of input
+	Lived    time.Duration  // on the fake clock
+}
+
+// Simulate takes a plan through a world of its own and has the oracle judge. It belongs into a bubble.
+func Simulate(t testing.TB, plan *Plan, replay Replayer) *Result {
+	w := NewWorld(t, plan)
+	w.Run()
+	if !w.failed() {
+		tr, err := w.Traces()
+		if err != nil {
+			w.problem("what the run left behind cannot be read: %v", err)
+		} else {
+			w.problems = append(w.problems, Check(tr, replay)...)
+		}
+	}
+	lived := time.Since(epoch)
+	w.Close()
+	return &Result{Problems: w.problems, Faults: w.faults.counts(), Lines: w.fed, Lived: lived}
+}
+
+// Run carries out the plan of a world: its steps, with its rules in force; then everything is made whole, must drain, and a last
+// feed is read by processes one of which has lost its disk.
+func (w *World) Run() {
+	for _, p := range w.procs {
+		w.start(p)
+	}
+	began := time.Now()
+	for _, s := range w.plan.Steps {
+		time.Sleep(s.At - time.Since(began))
+		w.do(s)
+	}
+	w.faults.heal()
+	if !w.drain() {
+		return
+	}
+	if len(w.plan.Tail) > 0 {
+		w.lastFeed()
+	}
+	for _, p := range w.procs {
+		w.stop(p)
+	}
+}
+
+// lastFeed restores one process from nothing, compacted or not, and feeds the tail.
+func (w *World) lastFeed() {
+	p := w.procs[w.plan.Seed%uint64(len(w.procs))]
+	w.stop(p)
+	w.wipe(p)
+	if w.plan.Compact {
+		for _, other := range w.procs {
+			w.stop(other)
+		}
+		time.Sleep(2 * w.plan.TransactionTimeout) // what crashed processes left open is aborted by then
+		w.cluster.Compact()
+	}
+	w.start(p)
+	w.feed(w.plan.Tail)
+	if w.drain() {
+		time.Sleep(idleTime)
+	}
+}
+
+func (w *World) do(s Step) {
+	w.faults.counted(s.Do.String())
+	switch s.Do {
+	case Feed:
+		w.feed(s.Lines)
+	case Kill:
+		w.crashed(w.procs[s.Process], s.Crash)
+	case Stop:
+		w.stop(w.procs[s.Process])
+	case Start:
+		w.start(w.procs[s.Process])
+	case Hold:
+		if l := w.lifeOf(w.procs[s.Process]); l != nil {
+			l.host.Hold(s.For)
+		}
+	case Outage:
+		w.net.Down(s.For)
+	case Move:
+		w.cluster.RehashCoordinators()
+		w.cluster.ShufflePartitionLeaders()
+	}
+}
+
+// feed writes lines to the input, and waits until they are there.
+func (w *World) feed(lines []string) {
+	p, err := kafka.NewProducer(w.kafka)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer p.Close()
+	for _, l := range lines {
+		w.fed++
+		p.Produce(context.Background(), &kafka.Record{
+			Topic: inputTopic, Partition: kafka.Unassigned, Key: fmt.Appendf(nil, "k%d", w.fed), Value: []byte(l),
+		})
+	}
+	if err := p.Flush(context.Background()); err != nil {
+		w.problem("the world itself cannot feed: %v", err)
+	}
+}
+
+// drain starts whatever does not run and waits until both stages have committed all that is there.
+func (w *World) drain() bool {
+	c := w.config(nil)
+	for began := time.Now(); time.Since(began) < drainPatience; time.Sleep(drainPause) {
+		for _, p := range w.procs {
+			w.start(p)
+		}
+		if w.failed() {
+			return false
+		}
+		ctx := context.Background()
+		if in, err := w.admin.Drained(ctx, c.Group(config.StageIngest), inputTopic); err != nil || !in {
+			continue
+		}
+		if keyed, err := w.admin.Drained(ctx, c.Group(config.StageResolve), c.KeyedTopic()); err == nil && keyed {
+			return true
+		}
+	}
+	w.problem("the input is not worked off %s after everything was made whole", drainPatience)
+	return false
+}
