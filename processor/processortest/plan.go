@@ -33,9 +33,6 @@ type Plan struct {
 	// Tail is fed when all else is over, to processes of which one has lost its disk: duplicates among it show whether the
 	// state came back.
 	Tail []string
-	// Compact has the brokers compact their topics before the tail, when no transaction is open: kfake compacts the records of
-	// undecided ones, too, which a broker does not.
-	Compact bool
 
 	Log bool // the processes write their log into the test's output
 }
@@ -140,7 +137,7 @@ func NewPlan(seed uint64) *Plan {
 	for range 3 + r.IntN(8) {
 		p.Steps = append(p.Steps, Step{At: within(r, horizon), Do: Feed, Lines: people.talk(5 + r.IntN(25))})
 	}
-	p.Tail, p.Compact = people.talk(20), r.IntN(3) == 0
+	p.Tail = people.talk(20)
 	p.drawDeeds(r, horizon)
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) })
 	for range r.IntN(7) {

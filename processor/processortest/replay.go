@@ -63,11 +63,7 @@ func (o *oracle) compareKeys(topic string, want, got map[string][]string) {
 	ordered := topic != o.Config.Topics.Rejects // whose key is the producer's, across partitions
 	for _, key := range sortedKeys(want) {
 		w, g := want[key], got[key]
-		if o.Compacted && topic == o.Config.Topics.IdentityMap {
-			if !compactionOf(w, g) {
-				o.report.add("replay", "%s has records of key %q that no compaction makes of what the replay gives", topic, key)
-			}
-		} else if len(w) != len(g) {
+		if len(w) != len(g) {
 			o.report.add("replay", "%s has %d records of key %q, not %d", topic, len(g), key, len(w))
 		} else if ordered && key != "" && !slices.Equal(w, g) || !sameSet(w, g, cmp.Compare) {
 			o.report.add("replay", "%s has other records of key %q than the replay of the keyed topic gives", topic, key)
@@ -79,28 +75,6 @@ func (o *oracle) compareKeys(topic string, want, got map[string][]string) {
 		}
 	}
 }
-
-// compactionOf reports whether got is what compaction may have left of the values of a key: some of them in order, the last one
-// among them unless it is a tombstone.
-func compactionOf(all, got []string) bool {
-	last := all[len(all)-1]
-	if len(got) == 0 || got[len(got)-1] != last {
-		if last != tombstone {
-			return false
-		}
-	}
-	for _, v := range got {
-		i := slices.Index(all, v)
-		if i < 0 {
-			return false
-		}
-		all = all[i+1:]
-	}
-	return true
-}
-
-// tombstone is what bytesOf makes of a record without value and headers.
-const tombstone = "true"
 
 // replayPartition replays one partition, and looks at each store of it when the replay is where the store is.
 func (o *oracle) replayPartition(partition int32, log []*kgo.Record, step func(*kafka.Record) ([]*kafka.Record, []table.Row, error), each func(*kafka.Record)) {

@@ -3,6 +3,7 @@ package processortest
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -16,6 +17,8 @@ const (
 	drainPause    = 300 * time.Millisecond
 	// idleTime is how long the processes run on when everything is worked off: whatever they write then is too much.
 	idleTime = 5 * time.Second
+	// maxStacks bounds the account of a run that hangs.
+	maxStacks = 4 << 20
 )
 
 // Result is what became of one run.
@@ -61,23 +64,20 @@ func (w *World) Run() {
 	if len(w.plan.Tail) > 0 {
 		w.lastFeed()
 	}
+	w.mu.Lock()
+	w.stopping = true // nobody who crashed comes back now
+	w.mu.Unlock()
 	for _, p := range w.procs {
 		w.stop(p)
 	}
+	time.Sleep(2 * w.plan.TransactionTimeout) // what somebody left open is aborted by then
 }
 
-// lastFeed restores one process from nothing, compacted or not, and feeds the tail.
+// lastFeed restores one process from nothing and feeds the tail.
 func (w *World) lastFeed() {
 	p := w.procs[w.plan.Seed%uint64(len(w.procs))]
 	w.stop(p)
 	w.wipe(p)
-	if w.plan.Compact {
-		for _, other := range w.procs {
-			w.stop(other)
-		}
-		time.Sleep(2 * w.plan.TransactionTimeout) // what crashed processes left open is aborted by then
-		w.cluster.Compact()
-	}
 	w.start(p)
 	w.feed(w.plan.Tail)
 	if w.drain() {
@@ -128,7 +128,7 @@ func (w *World) feed(lines []string) {
 
 // drain starts whatever does not run and waits until both stages have committed all that is there.
 func (w *World) drain() bool {
-	c := w.config(nil)
+	c := &coordinator{World: w, began: time.Now(), well: time.Now()}
 	for began := time.Now(); time.Since(began) < drainPatience; time.Sleep(drainPause) {
 		for _, p := range w.procs {
 			w.start(p)
@@ -136,14 +136,25 @@ func (w *World) drain() bool {
 		if w.failed() {
 			return false
 		}
-		ctx := context.Background()
-		if in, err := w.admin.Drained(ctx, c.Group(config.StageIngest), inputTopic); err != nil || !in {
-			continue
-		}
-		if keyed, err := w.admin.Drained(ctx, c.Group(config.StageResolve), c.KeyedTopic()); err == nil && keyed {
+		if w.drained() {
 			return true
 		}
+		c.look()
 	}
 	w.problem("the input is not worked off %s after everything was made whole", drainPatience)
+	if w.plan.Log {
+		c.log()
+		stacks := make([]byte, maxStacks)
+		w.t.Logf("where everybody waits:\n%s", stacks[:runtime.Stack(stacks, true)])
+	}
 	return false
+}
+
+func (w *World) drained() bool {
+	ctx, c := context.Background(), w.config(nil)
+	if in, err := w.admin.Drained(ctx, c.Group(config.StageIngest), inputTopic); err != nil || !in {
+		return false
+	}
+	keyed, err := w.admin.Drained(ctx, c.Group(config.StageResolve), c.KeyedTopic())
+	return err == nil && keyed
 }

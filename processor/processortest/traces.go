@@ -22,8 +22,6 @@ type Traces struct {
 	// Committed is the offset that each group has committed, by topic and partition; -1 where it has none.
 	Committed map[string]map[string][]int64
 	Stores    []StoreTrace
-	// Compacted says that the brokers compacted topics in between: earlier values of a key may be gone.
-	Compacted bool
 }
 
 // StoreTrace is what one process's disk holds of one keyed partition.
@@ -40,15 +38,11 @@ const readPatience = time.Minute
 // Traces reads what is there. No process may run.
 func (w *World) Traces() (*Traces, error) {
 	c := w.config(nil)
-	tr := &Traces{Config: c, Compacted: w.plan.Compact, Logs: map[string][][]*kgo.Record{}, Committed: map[string]map[string][]int64{}}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.Brokers...), kgo.Dialer(w.kafka.Dial))
-	if err != nil {
-		return nil, err
-	}
-	defer cl.Close()
-	adm := kadm.NewClient(cl)
+	tr := &Traces{Config: c, Logs: map[string][][]*kgo.Record{}, Committed: map[string]map[string][]int64{}}
+	adm := w.groups
 	topics := []string{inputTopic, c.KeyedTopic(), c.SeenChangelog(), c.IdentityChangelog(), c.Topics.UnifiedCustomerEvents,
 		c.Topics.IdentityChanges, c.Topics.IdentityMap, c.Topics.Rejects}
+	var err error
 	for _, topic := range topics {
 		if tr.Logs[topic], err = w.readTopic(adm, topic); err != nil {
 			return nil, fmt.Errorf("read %s: %w", topic, err)

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"kinfold/processor"
@@ -37,6 +39,8 @@ type World struct {
 	cluster *kfake.Cluster
 	kafka   *kafka.Config // the way of the world itself to the brokers: nothing happens to it
 	admin   *kafka.Admin
+	client  *kgo.Client // of groups
+	groups  *kadm.Client
 	faults  *faultBook
 
 	mu       sync.Mutex
@@ -88,6 +92,10 @@ func NewWorld(t testing.TB, plan *Plan) *World {
 	if w.admin, err = kafka.NewAdmin(w.kafka); err != nil {
 		t.Fatal(err)
 	}
+	if w.client, err = kgo.NewClient(kgo.SeedBrokers(w.kafka.Brokers...), kgo.Dialer(w.kafka.Dial)); err != nil {
+		t.Fatal(err)
+	}
+	w.groups = kadm.NewClient(w.client)
 	w.create(inputTopic, plan.InputPartitions)
 	w.create(plan.config().Topics.IdentityChanges, 1) // so that the changes of all customers have one order
 	for i, stages := range plan.Processes {
@@ -115,6 +123,7 @@ func (w *World) Close() {
 	}
 	w.lives.Wait()
 	w.admin.Close()
+	w.client.Close()
 	w.cluster.Close()
 }
 
