@@ -135,8 +135,9 @@ func (w *worker) live(ctx context.Context) (committed bool, err error) {
 
 // transaction takes the polled batch, and what arrives until the commit is due, through one Kafka transaction.
 func (w *worker) transaction(ctx context.Context, s *kafka.Session) error {
-	// At shutdown the batch in hand is finished, within a bound.
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	// At shutdown the batch in hand is finished, within a bound. And no transaction outlives the time after which the brokers
+	// abort it: the client can wait in End for a heartbeat that waits, in turn, until End allows a rebalance.
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.options.TransactionTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTimeout, cancel) })()
 
