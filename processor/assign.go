@@ -139,15 +139,33 @@ func (r *restore) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.complete()
+	return r.unlessLate(ctx, r.complete())
 }
 
 // nothingWritten refuses a changelog with committed rows where no offset was ever committed. What was aborted does not count.
 func (r *restore) nothingWritten(ctx context.Context, tp kafka.TopicPartition, b kafka.Bounds) error {
-	return r.admin.ReadRange(ctx, tp, b.Start, b.End, func(*kafka.Record) error {
+	err := r.admin.ReadRange(ctx, tp, b.Start, b.End, func(*kafka.Record) error {
 		return stop(fmt.Sprintf("if the offsets of group %s were deleted on purpose, choose another app name; otherwise restore them", r.group),
 			"group %s has no committed offset for %s partition %d, but %s is not empty", r.group, r.p.tp.Topic, r.p.tp.Partition, tp.Topic)
 	})
+	return r.unlessLate(ctx, err)
+}
+
+// unlessLate looks once more at the committed offset before it lets an error stop the process: a member that was held up between
+// two looks at Kafka, and lost its partitions meanwhile, sees the work of their new owner. That is no other history.
+func (r *restore) unlessLate(ctx context.Context, err error) error {
+	if !isStop(err) {
+		return err
+	}
+	now, askErr := r.admin.CommittedOffset(ctx, r.group, r.p.tp)
+	switch {
+	case askErr != nil:
+		return askErr
+	case now != r.committed:
+		return &recovery{"late", fmt.Errorf("the committed offset of %s partition %d went from %d to %d while it was restored: another member has it",
+			r.p.tp.Topic, r.p.tp.Partition, r.committed, now)}
+	}
+	return err
 }
 
 // sameHistory refuses a store that claims what was never committed.
