@@ -52,3 +52,9 @@ func (r *Replay) Step(rec *kafka.Record) (out []*kafka.Record, rows []table.Row,
 	r.view.put(rows)
 	return append(out, s.out...), rows, nil
 }
+
+// Ready is what /readyz says.
+func (p *Processor) Ready() bool {
+	ready, _ := p.health()
+	return ready
+}

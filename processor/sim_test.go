@@ -27,11 +27,13 @@ func replayed(c *config.Config) (func(*kafka.Record) ([]*kafka.Record, []table.R
 	return r.Step, nil
 }
 
+var probe = processortest.Probe{Replay: replayed, Ready: (*processor.Processor).Ready}
+
 // simulated runs a plan in a bubble of its own and reports what the oracle found.
 func simulated(t *testing.T, plan *processortest.Plan) *processortest.Result {
 	t.Helper()
 	var result *processortest.Result
-	synctest.Test(t, func(t *testing.T) { result = processortest.Simulate(t, plan, replayed) })
+	synctest.Test(t, func(t *testing.T) { result = processortest.Simulate(t, plan, probe) })
 	if len(result.Problems) > 0 {
 		t.Errorf("%s", plan)
 		for _, p := range result.Problems {

@@ -2,7 +2,6 @@ package processortest
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -69,9 +68,11 @@ func (c *coordinator) describe() []kadm.DescribedGroup {
 // their place.
 func (c *coordinator) forgetGhosts(g kadm.DescribedGroup) {
 	alive := map[string]bool{}
+	c.mu.Lock()
 	for _, p := range c.procs {
-		alive[c.instanceID(p)] = true
+		alive[p.instance()] = true
 	}
+	c.mu.Unlock()
 	for _, m := range g.Members {
 		if m.InstanceID == nil || alive[*m.InstanceID] {
 			continue
@@ -81,23 +82,6 @@ func (c *coordinator) forgetGhosts(g kadm.DescribedGroup) {
 			c.problem("take ghost %s out of group %s: %v", *m.InstanceID, g.Group, err)
 		}
 	}
-}
-
-// instanceID is the name of a process as a static member, which is on its disk.
-func (c *coordinator) instanceID(p *proc) string {
-	c.mu.Lock()
-	fs := p.disk
-	c.mu.Unlock()
-	f, err := fs.Open(fs.PathJoin(stateDir, app, "instance-id"))
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	id, err := io.ReadAll(f)
-	if err != nil {
-		return ""
-	}
-	return string(id)
 }
 
 // log shows who has what, for a run that hangs.

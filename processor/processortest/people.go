@@ -125,3 +125,8 @@ func (p *people) interaction() said {
 	add(15, "member_id", "member-%d", person)
 	return s
 }
+
+// Lines are n lines that people say, drawn from a seed.
+func Lines(seed uint64, n int) []string {
+	return newPeople(rand.New(rand.NewPCG(seed, 5))).talk(n)
+}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"kinfold/processor"
 	"kinfold/processor/config"
 	"kinfold/processor/kafka"
 )
@@ -17,6 +18,8 @@ const (
 	drainPause    = 300 * time.Millisecond
 	// idleTime is how long the processes run on when everything is worked off: whatever they write then is too much.
 	idleTime = 5 * time.Second
+	// readyPatience is how long it may take until a process that recovered calls itself ready.
+	readyPatience = 2 * time.Minute
 	// maxStacks bounds the account of a run that hangs.
 	maxStacks = 4 << 20
 )
@@ -29,16 +32,22 @@ type Result struct {
 	Lived    time.Duration  // on the fake clock
 }
 
+// Probe is how a world looks into the code under test beyond what that shows to everybody.
+type Probe struct {
+	Replay Replayer
+	Ready  func(*processor.Processor) bool
+}
+
 // Simulate takes a plan through a world of its own and has the oracle judge. It belongs into a bubble.
-func Simulate(t testing.TB, plan *Plan, replay Replayer) *Result {
-	w := NewWorld(t, plan)
+func Simulate(t testing.TB, plan *Plan, probe Probe) *Result {
+	w := NewWorld(t, plan, probe)
 	w.Run()
 	if !w.failed() {
 		tr, err := w.Traces()
 		if err != nil {
 			w.problem("what the run left behind cannot be read: %v", err)
 		} else {
-			w.problems = append(w.problems, Check(tr, replay)...)
+			w.problems = append(w.problems, Check(tr, probe.Replay)...)
 		}
 	}
 	lived := time.Since(epoch)
@@ -77,11 +86,34 @@ func (w *World) Run() {
 func (w *World) lastFeed() {
 	p := w.procs[w.plan.Seed%uint64(len(w.procs))]
 	w.stop(p)
-	w.wipe(p)
+	w.mu.Lock()
+	p.wipe()
+	w.mu.Unlock()
 	w.start(p)
 	w.feed(w.plan.Tail)
 	if w.drain() {
 		time.Sleep(idleTime)
+		w.awaitReady()
+	}
+}
+
+// awaitReady expects every process to call itself ready, now that nothing is broken and nothing is left to do.
+func (w *World) awaitReady() {
+	unready := func() *proc {
+		for _, p := range w.procs {
+			if l := w.lifeOf(p); l == nil || !w.probe.Ready(l.p) {
+				return p
+			}
+		}
+		return nil
+	}
+	for began := time.Now(); time.Since(began) < readyPatience; time.Sleep(drainPause) {
+		if unready() == nil {
+			return
+		}
+	}
+	if p := unready(); p != nil {
+		w.problem("process %d does not call itself ready %s after everything was worked off", p.index, readyPatience)
 	}
 }
 

@@ -35,6 +35,7 @@ var epoch = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 type World struct {
 	t       testing.TB
 	plan    *Plan
+	probe   Probe
 	net     *Network
 	cluster *kfake.Cluster
 	kafka   *kafka.Config // the way of the world itself to the brokers: nothing happens to it
@@ -58,6 +59,7 @@ type proc struct {
 	index  int
 	stages []config.Stage
 	disk   state.MemoryFS
+	disks  int   // how many it had before
 	life   *life // nil: it does not run
 	lives  int
 }
@@ -72,9 +74,9 @@ type life struct {
 }
 
 // NewWorld starts the brokers and makes the topics. It belongs into a bubble; Close ends what it started.
-func NewWorld(t testing.TB, plan *Plan) *World {
+func NewWorld(t testing.TB, plan *Plan, probe Probe) *World {
 	time.Sleep(time.Until(epoch))
-	w := &World{t: t, plan: plan, rng: rand.New(rand.NewPCG(plan.Seed, 3))}
+	w := &World{t: t, plan: plan, probe: probe, rng: rand.New(rand.NewPCG(plan.Seed, 3))}
 	w.faults = newFaultBook(w, plan.Rules)
 	w.net = NewNetwork(plan.Seed, w.faults.judge)
 	opts := []kfake.Opt{
@@ -138,7 +140,7 @@ func (w *World) config(p *proc) *config.Config {
 	c := w.plan.config()
 	c.Kafka.Brokers = w.kafka.Brokers
 	if p != nil {
-		c.Stages = p.stages
+		c.Stages, c.InstanceID = p.stages, p.instance()
 	}
 	return c
 }
@@ -216,18 +218,20 @@ func (w *World) crash(p *proc, c *Crash) bool {
 		UnsyncedDataPercent: c.Kept, RNG: rand.New(rand.NewPCG(w.rng.Uint64(), 4)),
 	})}
 	if c.Wiped {
-		p.disk = state.NewMemoryFS()
+		p.wipe()
 	}
 	l.cancel()
 	return true
 }
 
-// wipe takes the disk of a process that does not run.
-func (w *World) wipe(p *proc) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// wipe takes the disk of a process. Another one has another name in the group.
+func (p *proc) wipe() {
 	p.disk = state.NewMemoryFS()
+	p.disks++
 }
+
+// instance is the name of a process as a static member. It would be drawn by chance for each new disk.
+func (p *proc) instance() string { return fmt.Sprintf("process-%d-disk-%d", p.index, p.disks) }
 
 func (w *World) lifeOf(p *proc) *life {
 	w.mu.Lock()
