@@ -41,11 +41,11 @@ func ofResolve(r kmsg.Request) bool {
 	return false
 }
 
-func TestAQuietDeploymentHasNothingToReport(t *testing.T) { simulated(t, quiet(2)) }
+func TestSimulatedQuietDeploymentHasNothingToReport(t *testing.T) { simulated(t, quiet(2)) }
 
 // A member is told that the group does not know it any more while its transaction waits for the broker. The client's commit then
 // waits for a heartbeat, and the loop that sends heartbeats waits for the commit to allow a rebalance.
-func TestACommitThatWaitsForAHeartbeatEndsWithItsTransaction(t *testing.T) {
+func TestSimulatedCommitThatWaitsForAHeartbeatEndsWithItsTransaction(t *testing.T) {
 	plan := quiet(1)
 	produced := 0
 	plan.Rules = []processortest.Rule{
@@ -66,7 +66,7 @@ func TestACommitThatWaitsForAHeartbeatEndsWithItsTransaction(t *testing.T) {
 }
 
 // The brokers are away for a while; when they come back there is nothing to commit that would show that all is well.
-func TestAStageThatRecoveredAndHasNothingToDoIsReady(t *testing.T) {
+func TestSimulatedStageThatRecoveredAndHasNothingToDoIsReady(t *testing.T) {
 	plan := quiet(2)
 	plan.Partitions, plan.InputPartitions = 1, 1 // the second process owns nothing
 	plan.Steps = append(plan.Steps, processortest.Step{At: 5 * time.Second, Do: processortest.Outage, For: 40 * time.Second})
@@ -75,7 +75,7 @@ func TestAStageThatRecoveredAndHasNothingToDoIsReady(t *testing.T) {
 
 // A process is cut off between two looks at Kafka: it has asked for the offset of a partition that nobody had written, and asks for
 // the end of its changelog only after another process has taken over and committed. That is no other history, it is only late.
-func TestAMemberThatIsLateTakesTheWorkOfOthersForNoOtherHistory(t *testing.T) {
+func TestSimulatedMemberThatIsLateTakesTheWorkOfOthersForNoOtherHistory(t *testing.T) {
 	late := func(r kmsg.Request) bool {
 		l, ok := r.(*kmsg.ListOffsetsRequest)
 		return ok && len(l.Topics) > 0 && strings.HasSuffix(l.Topics[0].Topic, "-changelog")

@@ -52,14 +52,25 @@ func TestSimulation(t *testing.T) {
 	}
 	var mu sync.Mutex
 	faults, lines, lived := map[string]int{}, 0, time.Duration(0)
-	began := time.Now()
+	began, ran, failed := time.Now(), 0, false
 	t.Run("seeds", func(t *testing.T) {
 		for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel()
+				mu.Lock()
+				skip := failed && *simFast
+				ran++
+				mu.Unlock()
+				if skip {
+					t.SkipNow()
+				}
 				r := simulated(t, processortest.NewPlan(seed))
 				mu.Lock()
 				defer mu.Unlock()
+				if t.Failed() && !failed {
+					failed = true
+					fmt.Printf("%s %d: %s\n", caughtMark, ran, r.Problems[0])
+				}
 				lines, lived = lines+r.Lines, lived+r.Lived
 				for what, n := range r.Faults {
 					faults[what] += n

@@ -23,8 +23,37 @@ func refusal(r *Request, err *kerr.Error) []byte {
 
 // falsified is the broker's answer with err in place of what it says.
 func falsified(r *Request, frame []byte, err *kerr.Error) []byte {
-	req, parseErr := r.Parse()
-	if parseErr != nil {
+	resp := parseAnswer(r, frame)
+	if resp == nil {
+		return nil
+	}
+	return answerWith(r, resp, err)
+}
+
+// forgotten is the broker's answer to an OffsetFetch as if nothing had ever been committed.
+func forgotten(r *Request, frame []byte) []byte {
+	resp, ok := parseAnswer(r, frame).(*kmsg.OffsetFetchResponse)
+	if !ok {
+		return nil
+	}
+	for i := range resp.Topics {
+		for j := range resp.Topics[i].Partitions {
+			resp.Topics[i].Partitions[j].Offset = -1
+		}
+	}
+	for i := range resp.Groups {
+		for j := range resp.Groups[i].Topics {
+			for k := range resp.Groups[i].Topics[j].Partitions {
+				resp.Groups[i].Topics[j].Partitions[k].Offset = -1
+			}
+		}
+	}
+	return encode(r, resp)
+}
+
+func parseAnswer(r *Request, frame []byte) kmsg.Response {
+	req, err := r.Parse()
+	if err != nil {
 		return nil
 	}
 	resp := req.ResponseKind()
@@ -35,7 +64,7 @@ func falsified(r *Request, frame []byte, err *kerr.Error) []byte {
 	if resp.ReadFrom(reader.Src) != nil {
 		return nil
 	}
-	return answerWith(r, resp, err)
+	return resp
 }
 
 func answerWith(r *Request, resp kmsg.Response, err *kerr.Error) []byte {
@@ -43,6 +72,10 @@ func answerWith(r *Request, resp kmsg.Response, err *kerr.Error) []byte {
 	if setErrors(reflect.ValueOf(resp).Elem(), err.Code, top) == 0 {
 		return nil
 	}
+	return encode(r, resp)
+}
+
+func encode(r *Request, resp kmsg.Response) []byte {
 	b := make([]byte, 8, 256)
 	binary.BigEndian.PutUint32(b[4:], uint32(r.correlation))
 	if resp.IsFlexible() && r.Key != kmsg.ApiVersions {

@@ -114,6 +114,9 @@ func (f *faultBook) judge(r *Request) Verdict {
 	}
 	f.count[r.Key.Name()+" "+what]++
 	f.mu.Unlock()
+	if v.Action == Forget {
+		f.world.forgets(p)
+	}
 	if crash == nil {
 		return v
 	}
@@ -147,8 +150,8 @@ func (f *faultBook) match(r *Request, p *proc) *Rule {
 	return nil
 }
 
-// plausible lists the errors that a broker may give to a request, right or wrong.
-var plausible = map[kmsg.Key][]*kerr.Error{
+// Plausible lists the errors that a broker may give to a request, right or wrong.
+var Plausible = map[kmsg.Key][]*kerr.Error{
 	kmsg.InitProducerID: {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.ConcurrentTransactions,
 		kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.RequestTimedOut, kerr.UnknownServerError},
 	kmsg.AddPartitionsToTxn: {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.ConcurrentTransactions, kerr.ProducerFenced,
@@ -174,8 +177,8 @@ var plausible = map[kmsg.Key][]*kerr.Error{
 	kmsg.LeaveGroup: {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.UnknownMemberID, kerr.UnknownServerError},
 }
 
-// transactional are the requests of a transaction, in the order in which they are made.
-var transactional = []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
+// Transactional are the requests of a transaction, in the order in which they are made.
+var Transactional = []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
 
 // others are the requests of reading and of the group.
 var others = []kmsg.Key{kmsg.OffsetFetch, kmsg.Fetch, kmsg.ListOffsets, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.LeaveGroup}

@@ -26,9 +26,10 @@ const (
 	Lie            // applied, but answered with an error
 	Swallow        // applied, but the connection ends before the answer arrives
 	Delay          // applied, and the answer arrives after Hold
+	Forget         // of OffsetFetch: answered as if nothing had ever been committed
 )
 
-var actionNames = [...]string{"pass", "refuse", "drop", "late", "lie", "swallow", "delay"}
+var actionNames = [...]string{"pass", "refuse", "drop", "late", "lie", "swallow", "delay", "forget"}
 
 func (a Action) String() string { return actionNames[a] }
 
@@ -255,6 +256,10 @@ func (k *link) answer(frame []byte) bool {
 		}
 	case Delay:
 		hold = e.verdict.Hold
+	case Forget:
+		if f := forgotten(e.request, frame); f != nil {
+			frame = f
+		}
 	}
 	k.toClient.send(append([]byte{}, frame...), k.arrival(hold))
 	k.deliverReady()

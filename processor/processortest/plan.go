@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"kinfold/processor/config"
 )
 
@@ -128,8 +130,11 @@ func NewPlan(seed uint64) *Plan {
 	if r.IntN(3) == 0 {
 		p.Brokers = 2 + r.IntN(2)
 	}
-	if r.IntN(4) == 0 {
+	switch r.IntN(8) {
+	case 0, 1:
 		p.TransactionTimeout, p.SessionTimeout = 15*time.Second, 20*time.Second
+	case 2: // the configuration refuses this: a partition may have a new owner before the transaction of the old one is decided
+		p.TransactionTimeout = 12 * time.Second
 	}
 	p.Processes = drawProcesses(r)
 	horizon := time.Duration(5+r.IntN(35)) * time.Second
@@ -198,7 +203,7 @@ func drawCrash(r *rand.Rand) *Crash {
 }
 
 func drawRule(r *rand.Rand, processes int) Rule {
-	keys := transactional
+	keys := Transactional
 	if r.IntN(3) == 0 {
 		keys = others
 	}
@@ -213,12 +218,30 @@ func drawRule(r *rand.Rand, processes int) Rule {
 		rule.Crash, rule.Times = drawCrash(r), 1
 		return rule
 	}
+	if rule.Key == kmsg.OffsetFetch && r.IntN(2) == 0 {
+		// Of stage 2 only: stage 1 has no state that could tell it from a start.
+		rule.Action, rule.Only = Forget, func(r kmsg.Request) bool { return offsetsOf(r, config.StageResolve) }
+		return rule
+	}
 	rule.Action = pick(r, Refuse, Refuse, Lie, Lie, Lie, Drop, Swallow, Swallow, Late, Delay)
 	switch rule.Action {
 	case Refuse, Lie:
-		rule.Err = pick(r, plausible[rule.Key]...)
+		rule.Err = pick(r, Plausible[rule.Key]...)
 	case Late, Delay:
 		rule.Hold = within(r, 12*time.Second)
 	}
 	return rule
+}
+
+// offsetsOf reports whether a request asks for the offsets of a stage's group.
+func offsetsOf(r kmsg.Request, stage config.Stage) bool {
+	o, ok := r.(*kmsg.OffsetFetchRequest)
+	if !ok {
+		return false
+	}
+	group := o.Group
+	if len(o.Groups) > 0 {
+		group = o.Groups[0].Group
+	}
+	return strings.HasSuffix(group, string(stage))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +28,9 @@ const (
 	inputTopic = "sim-interactions"
 	stateDir   = "/state"
 )
+
+// restartAfter is when somebody starts a process again that stopped with good reason.
+const restartAfter = time.Second
 
 // epoch is when a world begins. A synctest bubble begins at 2000-01-01, before which a time counts as wrong.
 var epoch = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
@@ -71,6 +75,7 @@ type life struct {
 	cancel  context.CancelFunc
 	ended   chan struct{}
 	crashed bool // guarded by World.mu
+	forgot  bool // it was told that its group has no offsets; guarded by World.mu
 }
 
 // NewWorld starts the brokers and makes the topics. It belongs into a bubble; Close ends what it started.
@@ -175,7 +180,11 @@ func (w *World) start(p *proc) {
 		l.p.Close()
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if !l.crashed && err != nil {
+		switch {
+		case l.crashed || err == nil:
+		case l.forgot && strings.Contains(err.Error(), "has no committed offset"): // as it has to; somebody starts it again
+			time.AfterFunc(restartAfter, func() { w.start(p) })
+		default:
 			w.problems = append(w.problems, fmt.Sprintf("process %s ended by itself: %v", l.host.Name, err))
 		}
 		if p.life == l {
@@ -200,6 +209,15 @@ func (w *World) stop(p *proc) {
 func (w *World) crashed(p *proc, c *Crash) {
 	if w.crash(p, c) {
 		time.AfterFunc(c.Back, func() { w.start(p) })
+	}
+}
+
+// forgets notes that a process was told that its group has no offsets.
+func (w *World) forgets(p *proc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p.life != nil {
+		p.life.forgot = true
 	}
 }
 
