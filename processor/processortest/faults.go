@@ -124,7 +124,8 @@ func (f *faultBook) judge(r *Request) Verdict {
 		f.world.crashed(p, crash)
 		return Verdict{Action: Drop}
 	}
-	return Verdict{After: func() { f.world.crashed(p, crash) }}
+	v.After = func() { f.world.crashed(p, crash) }
+	return v
 }
 
 // match finds the rule that hits a request now.

@@ -184,13 +184,13 @@ func (k *link) ask(frame []byte) {
 			return
 		}
 		e.verdict = Verdict{} // there is no such answer
-	case Late:
-		k.toServer.send(frame, k.arrival(v.Hold))
-		k.exchanges = append(k.exchanges, e)
-		return
+	}
+	hold := time.Duration(0)
+	if v.Action == Late {
+		hold = v.Hold
 	}
 	k.exchanges = append(k.exchanges, e)
-	k.toServer.send(frame, k.arrival(0))
+	k.toServer.send(frame, k.arrival(hold))
 	if v.After != nil {
 		k.mu.Unlock()
 		v.After()

@@ -130,11 +130,8 @@ func NewPlan(seed uint64) *Plan {
 	if r.IntN(3) == 0 {
 		p.Brokers = 2 + r.IntN(2)
 	}
-	switch r.IntN(8) {
-	case 0, 1:
+	if r.IntN(4) == 0 {
 		p.TransactionTimeout, p.SessionTimeout = 15*time.Second, 20*time.Second
-	case 2: // the configuration refuses this: a partition may have a new owner before the transaction of the old one is decided
-		p.TransactionTimeout = 12 * time.Second
 	}
 	p.Processes = drawProcesses(r)
 	horizon := time.Duration(5+r.IntN(35)) * time.Second
@@ -144,6 +141,7 @@ func NewPlan(seed uint64) *Plan {
 	}
 	p.Tail = people.talk(20)
 	p.drawDeeds(r, horizon)
+	pick(r, scenarios...)(p, r, horizon)
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) })
 	for range r.IntN(7) {
 		p.Rules = append(p.Rules, drawRule(r, len(p.Processes)))
@@ -231,17 +229,4 @@ func drawRule(r *rand.Rand, processes int) Rule {
 		rule.Hold = within(r, 12*time.Second)
 	}
 	return rule
-}
-
-// offsetsOf reports whether a request asks for the offsets of a stage's group.
-func offsetsOf(r kmsg.Request, stage config.Stage) bool {
-	o, ok := r.(*kmsg.OffsetFetchRequest)
-	if !ok {
-		return false
-	}
-	group := o.Group
-	if len(o.Groups) > 0 {
-		group = o.Groups[0].Group
-	}
-	return strings.HasSuffix(group, string(stage))
 }

@@ -182,7 +182,7 @@ func (w *World) start(p *proc) {
 		defer w.mu.Unlock()
 		switch {
 		case l.crashed || err == nil:
-		case l.forgot && strings.Contains(err.Error(), "has no committed offset"): // as it has to; somebody starts it again
+		case l.forgot && saysForgotten(err): // as it has to; somebody starts it again
 			time.AfterFunc(restartAfter, func() { w.start(p) })
 		default:
 			w.problems = append(w.problems, fmt.Sprintf("process %s ended by itself: %v", l.host.Name, err))
@@ -210,6 +210,11 @@ func (w *World) crashed(p *proc, c *Crash) {
 	if w.crash(p, c) {
 		time.AfterFunc(c.Back, func() { w.start(p) })
 	}
+}
+
+// saysForgotten reports whether an error is the refusal to take forgotten offsets for a start.
+func saysForgotten(err error) bool {
+	return strings.Contains(err.Error(), "has no committed offset") || strings.Contains(err.Error(), "has committed -1")
 }
 
 // forgets notes that a process was told that its group has no offsets.
