@@ -136,10 +136,7 @@ func (r *restore) run(ctx context.Context) error {
 	} else {
 		err = r.tail(ctx, position, seen, identity)
 	}
-	if err != nil {
-		return err
-	}
-	return r.unlessLate(ctx, r.complete())
+	return r.unlessLate(ctx, err)
 }
 
 // nothingWritten refuses a changelog with committed rows where no offset was ever committed. What was aborted does not count.
@@ -257,9 +254,10 @@ func (r *restore) counted(rows int) {
 	r.metrics.restoreRows.WithLabelValues(r.p.label).Add(float64(rows))
 }
 
-// complete checks that the store has arrived exactly at the committed offset.
-func (r *restore) complete() error {
-	if at := r.p.store.Position().KeyedNext; at != r.committed {
+// complete checks that the changelogs lead exactly to the committed offset, before the store says that it is there: the ends of the
+// two are looked up one after the other, so where others commit meanwhile the one may have what the other has not.
+func (r *restore) complete(at int64) error {
+	if at != r.committed {
 		return stop("the changelog lost records (unclean leader election, deletion by hand), or the offsets were set by hand: restore them, or choose another app name to build a new state from the inputs",
 			"after reading the changelogs of %s partition %d the state is at offset %d, but group %s has committed %d",
 			r.p.tp.Topic, r.p.tp.Partition, at, r.group, r.committed)
