@@ -139,18 +139,33 @@ func (r *restore) run(ctx context.Context) error {
 	} else {
 		err = r.tail(ctx, position, seen, identity)
 	}
-	if err != nil {
-		return err
-	}
-	return r.complete()
+	return r.unlessLate(ctx, err)
 }
 
 // nothingWritten refuses a changelog with committed rows where no offset was ever committed. What was aborted does not count.
 func (r *restore) nothingWritten(ctx context.Context, tp kafka.TopicPartition, b kafka.Bounds) error {
-	return r.admin.ReadRange(ctx, tp, b.Start, b.End, func(*kafka.Record) error {
+	err := r.admin.ReadRange(ctx, tp, b.Start, b.End, func(*kafka.Record) error {
 		return stop(fmt.Sprintf("if the offsets of group %s were deleted on purpose, choose another app name; otherwise restore them", r.group),
 			"group %s has no committed offset for %s partition %d, but %s is not empty", r.group, r.p.tp.Topic, r.p.tp.Partition, tp.Topic)
 	})
+	return r.unlessLate(ctx, err)
+}
+
+// unlessLate looks once more at the committed offset before it lets an error stop the process: a member that was held up between
+// two looks at Kafka, and lost its partitions meanwhile, sees the work of their new owner. That is no other history.
+func (r *restore) unlessLate(ctx context.Context, err error) error {
+	if !isStop(err) {
+		return err
+	}
+	now, askErr := r.admin.CommittedOffset(ctx, r.group, r.p.tp)
+	switch {
+	case askErr != nil:
+		return askErr
+	case now != r.committed:
+		return &recovery{"late", fmt.Errorf("the committed offset of %s partition %d went from %d to %d while it was restored: another member has it",
+			r.p.tp.Topic, r.p.tp.Partition, r.committed, now)}
+	}
+	return err
 }
 
 // sameHistory refuses a store that claims what was never committed.
@@ -242,9 +257,10 @@ func (r *restore) counted(rows int) {
 	r.metrics.restoreRows.WithLabelValues(r.p.label).Add(float64(rows))
 }
 
-// complete checks that the store has arrived exactly at the committed offset.
-func (r *restore) complete() error {
-	if at := r.p.store.Position().KeyedNext; at != r.committed {
+// complete checks that the changelogs lead exactly to the committed offset, before the store says that it is there: the ends of the
+// two are looked up one after the other, so where others commit meanwhile the one may have what the other has not.
+func (r *restore) complete(at int64) error {
+	if at != r.committed {
 		return stop("the changelog lost records (unclean leader election, deletion by hand), or the offsets were set by hand: restore them, or choose another app name to build a new state from the inputs",
 			"after reading the changelogs of %s partition %d the state is at offset %d, but group %s has committed %d",
 			r.p.tp.Topic, r.p.tp.Partition, at, r.group, r.committed)

@@ -25,8 +25,8 @@ type server struct {
 }
 
 // listen binds the address, so that a port in use is known before anything else begins.
-func listen(address string, m *metrics, health func() (ready bool, detail map[string]string), questions http.Handler) (*server, error) {
-	l, err := net.Listen("tcp", address)
+func listen(open func(network, address string) (net.Listener, error), address string, m *metrics, health func() (ready bool, detail map[string]string), questions http.Handler) (*server, error) {
+	l, err := open("tcp", address)
 	if err != nil {
 		return nil, stop("set http.listen to a free port, or end the process that has it", "listen on %s: %w", address, err)
 	}

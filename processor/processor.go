@@ -37,6 +37,8 @@ type Options struct {
 	FS state.FS
 	// Dial replaces the dialer of Kafka's connections; nil is the network.
 	Dial func(ctx context.Context, network, host string) (net.Conn, error)
+	// Listen replaces the listener of health and metrics; nil is the network.
+	Listen func(network, address string) (net.Listener, error)
 	// Ready, when set, is called once, when every stage of this process works.
 	Ready func()
 }
@@ -94,7 +96,10 @@ func Open(c *config.Config, o Options) (_ *Processor, err error) {
 	if p.api, err = newAPI(c, p.instance(), newHoldings()); err != nil {
 		return nil, err
 	}
-	if p.http, err = listen(c.HTTP.Listen, p.metrics, p.health, p.api); err != nil {
+	if o.Listen == nil {
+		o.Listen = net.Listen
+	}
+	if p.http, err = listen(o.Listen, c.HTTP.Listen, p.metrics, p.health, p.api); err != nil {
 		return nil, err
 	}
 	return p, nil

@@ -34,7 +34,11 @@ func (r *restore) tail(ctx context.Context, position state.Position, seen, ident
 	if err := r.readIdentity(ctx, position.IdentityNext, identity.End, collect); err != nil {
 		return err
 	}
-	return flush(r.target(position, seen, identity))
+	target := r.target(position, seen, identity)
+	if err := r.complete(target.KeyedNext); err != nil {
+		return err
+	}
+	return flush(target)
 }
 
 // full fills an empty store: all rows are sorted into tables and taken in at once.
@@ -53,5 +57,9 @@ func (r *restore) full(ctx context.Context, seen, identity kafka.Bounds) error {
 	if err := r.readIdentity(ctx, identity.Start, identity.End, add); err != nil {
 		return err
 	}
-	return stopState(fill.Finish(ctx, r.target(r.p.store.Position(), seen, identity)))
+	target := r.target(r.p.store.Position(), seen, identity)
+	if err := r.complete(target.KeyedNext); err != nil {
+		return err
+	}
+	return stopState(fill.Finish(ctx, target))
 }

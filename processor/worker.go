@@ -62,10 +62,11 @@ type worker struct {
 	log     *slog.Logger
 	metrics *stageMetrics
 
-	batch []*kafka.Record // the records of one poll; reused
-	ready atomic.Bool     // partitions assigned and restored at least once in this life
-	sick  atomic.Int64    // unix nanoseconds since when recoveries have followed each other; 0: well
-	done  chan struct{}   // closed when run has returned
+	batch  []*kafka.Record // the records of one poll; reused
+	ready  atomic.Bool     // partitions assigned and restored at least once in this life
+	sick   atomic.Int64    // unix nanoseconds since when recoveries have followed each other; 0: well
+	joined atomic.Int64    // unix nanoseconds since when this session has what the group gave it, restored; 0: not yet
+	done   chan struct{}   // closed when run has returned
 }
 
 // run lives one session after the other until ctx ends or an error stops the process.
@@ -83,7 +84,12 @@ func (w *worker) run(ctx context.Context) error {
 		if committed {
 			backoff = minBackoff
 		}
-		w.sick.CompareAndSwap(0, began.UnixNano())
+		ended := time.Now()
+		if w.settled(ended) {
+			w.sick.Store(0)
+		}
+		w.joined.Store(0)
+		w.sick.CompareAndSwap(0, ended.UnixNano())
 		w.metrics.recoveries.WithLabelValues(causeOf(err)).Inc()
 		w.log.Warn("session ended; a new one begins from the last commit", "stage", w.name, "cause", causeOf(err), "error", err, "after", time.Since(began).Round(time.Millisecond), "backoff", backoff)
 		select {
@@ -111,6 +117,7 @@ func (w *worker) live(ctx context.Context) (committed bool, err error) {
 		}
 		if joined { // before assign looked: so what it owns is restored
 			w.ready.Store(true)
+			w.joined.CompareAndSwap(0, time.Now().UnixNano())
 		}
 		n, err := w.poll(ctx, s)
 		if err != nil {
@@ -135,8 +142,9 @@ func (w *worker) live(ctx context.Context) (committed bool, err error) {
 
 // transaction takes the polled batch, and what arrives until the commit is due, through one Kafka transaction.
 func (w *worker) transaction(ctx context.Context, s *kafka.Session) error {
-	// At shutdown the batch in hand is finished, within a bound.
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	// At shutdown the batch in hand is finished, within a bound. And no transaction outlives the time after which the brokers
+	// abort it: the client can wait in End for a heartbeat that waits, in turn, until End allows a rebalance.
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.options.TransactionTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTimeout, cancel) })()
 
@@ -234,13 +242,20 @@ func (w *worker) poll(ctx context.Context, s *kafka.Session) (int, error) {
 	return n, err
 }
 
+// settled reports whether the session has lasted for longer than a transaction that fails can. A stage that owns nothing, or has
+// nothing to read, commits nothing that would show that it works again.
+func (w *worker) settled(now time.Time) bool {
+	joined := w.joined.Load()
+	return joined != 0 && now.Sub(time.Unix(0, joined)) > 2*w.options.TransactionTimeout
+}
+
 // health reports whether the stage works, or has only just stopped to, and says in words what it does.
 func (w *worker) health(now time.Time) (ok bool, what string) {
 	since := w.sick.Load()
 	switch sick := now.Sub(time.Unix(0, since)); {
 	case !w.ready.Load():
 		return false, "waiting for partitions and restoring them"
-	case since == 0:
+	case since == 0, w.settled(now):
 		return true, "running"
 	case sick < unreadyAfter:
 		return true, "recovering"

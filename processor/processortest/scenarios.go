@@ -1,0 +1,117 @@
+package processortest
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kinfold/processor/config"
+)
+
+// scenarios are what goes wrong in ways that chance alone seldom brings together. A seed has one of them, or none.
+var scenarios = []func(p *Plan, r *rand.Rand, horizon time.Duration){
+	nothing, nothing, nothing, (*Plan).storm, (*Plan).lateCommit, (*Plan).amnesia, (*Plan).liar, (*Plan).lateLook,
+}
+
+func nothing(*Plan, *rand.Rand, time.Duration) {}
+
+// storm lets processes come and go every few seconds, so that partitions wander and come back.
+func (p *Plan) storm(r *rand.Rand, horizon time.Duration) {
+	p.atLeast(2)
+	running := make([]bool, len(p.Processes))
+	for i := range running {
+		running[i] = true
+	}
+	for at := within(r, time.Second); at < horizon; at += 2*time.Second + within(r, 3*time.Second) {
+		i := r.IntN(len(running))
+		if running[i] && !slices.Contains(slices.Concat(running[:i], running[i+1:]), true) {
+			continue // somebody works
+		}
+		deed := Start
+		if running[i] {
+			deed = Stop
+		}
+		running[i] = !running[i]
+		p.Steps = append(p.Steps, Step{At: at, Do: deed, Process: i})
+	}
+}
+
+// lateCommit lets a process die whose last request is still under way when its partitions have a new owner. The configuration
+// refuses time-outs with which that happens; the order of the steps at an assignment holds all the same.
+func (p *Plan) lateCommit(r *rand.Rand, _ time.Duration) {
+	p.atLeast(2)
+	p.TransactionTimeout, p.SessionTimeout = 15*time.Second, 6*time.Second
+	p.Rules = append(p.Rules, Rule{
+		Process: r.IntN(len(p.Processes)), Key: kmsg.EndTxn, Skip: r.IntN(6), Times: 1, Only: func(r kmsg.Request) bool {
+			e, ok := r.(*kmsg.EndTxnRequest)
+			return ok && strings.Contains(e.TransactionalID, "."+string(config.StageResolve)+".")
+		},
+		Verdict: Verdict{Action: Late, Hold: 6*time.Second + within(r, 6*time.Second)},
+		Crash:   &Crash{Kept: 100, Back: 14 * time.Second},
+	})
+}
+
+// amnesia lets the coordinator say that stage 2 has no offsets, to a process that lost its disk or has an old one.
+func (p *Plan) amnesia(r *rand.Rand, horizon time.Duration) {
+	i := r.IntN(len(p.Processes))
+	for range 2 {
+		p.Steps = append(p.Steps, Step{At: within(r, horizon), Do: Kill, Process: i, Crash: &Crash{Wiped: r.IntN(2) == 0, Back: within(r, time.Second)}})
+	}
+	p.Rules = append(p.Rules, Rule{
+		Process: i, Key: kmsg.OffsetFetch, Skip: r.IntN(12), Times: 1 + r.IntN(6), Verdict: Verdict{Action: Forget},
+		Only: func(r kmsg.Request) bool { return offsetsOf(r, config.StageResolve) },
+	})
+}
+
+// liar lets commits take effect that are answered with an error. What the client makes of it differs from error to error.
+func (p *Plan) liar(r *rand.Rand, _ time.Duration) {
+	err := kerr.UnknownServerError
+	if r.IntN(3) == 0 {
+		err = pick(r, Plausible[kmsg.EndTxn]...)
+	}
+	p.Rules = append(p.Rules, Rule{Process: anyProcess, Key: kmsg.EndTxn, Skip: r.IntN(10), Times: 1 + r.IntN(3), Verdict: Verdict{Action: Lie, Err: err}})
+}
+
+// lateLook holds up a process between two looks at Kafka while it restores, for so long that the group gives up on it.
+func (p *Plan) lateLook(r *rand.Rand, _ time.Duration) {
+	p.atLeast(2)
+	p.TransactionTimeout, p.SessionTimeout = 4*time.Second, 6*time.Second
+	i := r.IntN(len(p.Processes))
+	p.Rules = append(p.Rules,
+		Rule{Process: i, Key: kmsg.ListOffsets, Skip: r.IntN(3), Times: 1, Only: ofChangelog, Verdict: Verdict{Action: Late, Hold: 9 * time.Second}},
+		Rule{Process: i, Key: kmsg.Heartbeat, Skip: r.IntN(3), Times: 1, Only: heartbeatOfResolve, Verdict: Verdict{Action: Late, Hold: 20 * time.Second}})
+}
+
+func ofChangelog(r kmsg.Request) bool {
+	l, ok := r.(*kmsg.ListOffsetsRequest)
+	return ok && len(l.Topics) > 0 && strings.HasSuffix(l.Topics[0].Topic, "-changelog")
+}
+
+func heartbeatOfResolve(r kmsg.Request) bool {
+	h, ok := r.(*kmsg.HeartbeatRequest)
+	return ok && strings.HasSuffix(h.Group, string(config.StageResolve))
+}
+
+// offsetsOf reports whether a request asks for the offsets of a stage's group.
+func offsetsOf(r kmsg.Request, stage config.Stage) bool {
+	o, ok := r.(*kmsg.OffsetFetchRequest)
+	if !ok {
+		return false
+	}
+	group := o.Group
+	if len(o.Groups) > 0 {
+		group = o.Groups[0].Group
+	}
+	return strings.HasSuffix(group, string(stage))
+}
+
+// atLeast gives a plan a number of processes, all with both stages where it has too few.
+func (p *Plan) atLeast(n int) {
+	for len(p.Processes) < n {
+		p.Processes = append(p.Processes, []config.Stage{config.StageIngest, config.StageResolve})
+	}
+}

@@ -1,0 +1,44 @@
+//go:build !synctests
+
+package processor_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestSimulation runs the simulation, its stories and its matrix in a test binary of its own: a bubble's clock goes on only when
+// every goroutine waits for something that the bubble knows, and the Kafka client's locks are that under a build tag only.
+func TestSimulation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs a test binary")
+	}
+	out, err := simulate(t, "-v", "-run", bubbles, ".", fmt.Sprint("-sim.seeds=", *simSeeds), fmt.Sprint("-sim.first=", *simFirst), fmt.Sprint("-sim.seed=", *simSeed))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, failuresOf(out))
+	}
+	t.Log(summaryOf(out))
+}
+
+// failuresOf leaves out the tests that passed, of which there are hundreds.
+func failuresOf(out string) string {
+	return linesOf(out, func(l string) bool {
+		return !strings.HasPrefix(l, "=== ") && !strings.Contains(l, "--- PASS") && !strings.Contains(l, "--- SKIP")
+	})
+}
+
+// summaryOf is what the tests in bubbles log.
+func summaryOf(out string) string {
+	return linesOf(out, func(l string) bool { return strings.HasPrefix(l, "    sim_") })
+}
+
+func linesOf(text string, keep func(string) bool) string {
+	var kept []string
+	for l := range strings.Lines(text) {
+		if keep(l) {
+			kept = append(kept, l)
+		}
+	}
+	return strings.Join(kept, "")
+}
