@@ -18,7 +18,7 @@ const maxSharedShown = 6
 // reasonWidth is that of the longest reason of identity.md section 10.
 const reasonWidth = 24
 
-// Summary writes what came in and what became of it, for a shop owner: plain text of at most 100 page.Columns, with ANSI
+// Summary writes what came in and what became of it, for a shop owner: plain text of at most 100 columns, with ANSI
 // colours if wanted.
 func (s *Seen) Summary(w io.Writer, colour bool) error {
 	p := page.New(w, colour)
