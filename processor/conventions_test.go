@@ -19,13 +19,13 @@ var only = []struct {
 	allowed []string
 	instead string
 }{
-	{"github.com/cockroachdb/pebble/v2", []string{"processor/state"}, "read state through table.View, open stores through processor/state"},
+	{"github.com/cockroachdb/pebble/v2", []string{"processor/state", "processor/processortest"}, "read state through table.View, open stores through processor/state"},
 	{"github.com/twmb/franz-go/pkg/sr", []string{"schemas"}, "ask schemas.Registry"},
-	{"github.com/twmb/franz-go/", []string{"processor/kafka", "processor/kafka/embedded", "schemas"}, "use the types of processor/kafka"},
+	{"github.com/twmb/franz-go/", []string{"processor/kafka", "processor/kafka/embedded", "processor/processortest", "schemas"}, "use the types of processor/kafka"},
 	{"github.com/linkedin/goavro/v2", []string{"schemas"}, "use the codecs of schemas"},
 	{"github.com/goccy/go-yaml", []string{"processor/config", "processor/normalize", "processor/source/mapping", "deploy"}, "take a config.Config"},
-	{"kinfold/processor/kafka", []string{"processor", "processor/kafka", "processor/kafka/embedded", "cmd/kinfold"}, "stages return effects; processor does them"},
-	{"kinfold/processor/state", []string{"processor", "processor/state"}, "stages read a table.View; processor opens stores"},
+	{"kinfold/processor/kafka", []string{"processor", "processor/kafka", "processor/kafka/embedded", "processor/processortest", "cmd/kinfold"}, "stages return effects; processor does them"},
+	{"kinfold/processor/state", []string{"processor", "processor/state", "processor/processortest"}, "stages read a table.View; processor opens stores"},
 }
 
 // words are the packages that know the standard library only.
@@ -35,7 +35,7 @@ var words = []string{"processor/interaction", "processor/table"}
 var pure = []string{"processor/interaction", "processor/table", "processor/source", "processor/source/mapping", "processor/normalize", "processor/dedup", "processor/identity"}
 
 // starters are the packages that may start goroutines.
-var starters = []string{"processor", "processor/kafka", "processor/kafka/embedded", "cmd/kinfold", "deploy/bench"}
+var starters = []string{"processor", "processor/kafka", "processor/kafka/embedded", "processor/processortest", "cmd/kinfold", "deploy/bench"}
 
 // forbidden names calls that a pure package does not make.
 var forbidden = map[string]string{

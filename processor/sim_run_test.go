@@ -14,7 +14,8 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs a test binary")
 	}
-	out, err := simulate(t, "-v", "-run", bubbles, ".", fmt.Sprint("-sim.seeds=", *simSeeds), fmt.Sprint("-sim.first=", *simFirst), fmt.Sprint("-sim.seed=", *simSeed))
+	out, err := simulate(t, "-v", "-run", bubbles, ".", fmt.Sprint("-sim.seeds=", *simSeeds), fmt.Sprint("-sim.first=", *simFirst), fmt.Sprint("-sim.seed=", *simSeed),
+		fmt.Sprint("-sim.failfast=", *simFast))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, failuresOf(out))
 	}
