@@ -25,7 +25,7 @@ type Archive struct {
 // OpenArchive opens <StateDir>/<App> of the configuration, whose rules must be those of the state.
 func OpenArchive(c *config.Config, fs state.FS) (*Archive, error) {
 	dir := filepath.Join(c.StateDir, c.App)
-	s, err := state.OpenArchive(state.Options{Dir: dir, FS: fs})
+	s, err := state.OpenArchive(dir, fs)
 	switch {
 	case state.KindOf(err) == state.Locked:
 		return nil, stop("ask the running process instead: --api http://HOST:PORT; or stop it first", "state directory %s: a process uses it", dir)

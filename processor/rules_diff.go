@@ -19,6 +19,7 @@ type RulesQuestion struct {
 	Old, New RulesFile
 	Examples int               // of each kind
 	Progress func(what string) // called now and then; never with a value of an identifier
+	FS       state.FS          // of the state directory; nil: the operating system's
 }
 
 // begin makes the report and what it needs. Both sides are the first part's; each part fills in its evidence.
@@ -43,8 +44,8 @@ func (q *RulesQuestion) begin(source Source, j *judge) (c *comparison, old, new 
 // DiffState answers from the state directory of a stopped process: of the directory of its app, or a state_dir with one app. It
 // changes nothing there. Evidence is judged anew as far as it was kept; RulesDiff.Limits says what that leaves out. The memory
 // that it needs is about 1.5 KB for each identifier of the largest realm (of all realms, where the rules differ in realms).
-func (q *RulesQuestion) DiffState(ctx context.Context, dir string, fs state.FS) (_ *RulesDiff, err error) {
-	s, err := openStopped(ctx, dir, fs, q.Progress)
+func (q *RulesQuestion) DiffState(ctx context.Context, dir string) (_ *RulesDiff, err error) {
+	s, err := openStopped(ctx, dir, q.FS, q.Progress)
 	if err != nil {
 		return nil, err
 	}

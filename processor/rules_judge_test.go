@@ -159,7 +159,9 @@ func TestAStateOfOtherRulesIsSaid(t *testing.T) {
 		{"id_key: otra", processor.Mismatches{CustomerIDs: 1}},
 		{"customer_limit: 1", processor.Mismatches{Identifiers: 1, Edges: 1}},
 	} {
-		d, err := question(parseRules(t, c.old), ran).DiffState(t.Context(), dir, fs)
+		q := question(parseRules(t, c.old), ran)
+		q.FS = fs
+		d, err := q.DiffState(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +173,7 @@ func TestAStateOfOtherRulesIsSaid(t *testing.T) {
 			t.Errorf("%s: limits %q", c.old, d.Limits)
 		}
 	}
-	if _, err := question(parseRules(t, "namespaces: {email: {rank: 45}, phone: {rank: 50}}"), ran).DiffState(t.Context(), "/nada", fs); err == nil {
+	if _, err := question(parseRules(t, "namespaces: {email: {rank: 45}, phone: {rank: 50}}"), ran).DiffState(t.Context(), "/nada"); err == nil {
 		t.Error("no directory is no fault")
 	}
 }

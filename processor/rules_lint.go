@@ -32,6 +32,7 @@ type LintQuestion struct {
 	Rules    RulesFile
 	Examples int               // of each finding
 	Progress func(what string) // called now and then; never with a value of an identifier
+	FS       state.FS          // of the state directory; nil: the operating system's
 }
 
 // RulesLint is what looks wrong. Identifier values stand in the examples only.
@@ -81,8 +82,8 @@ func (l *RulesLint) Matters() (n int) {
 }
 
 // State looks at the state directory of a stopped process and changes nothing there.
-func (q *LintQuestion) State(ctx context.Context, dir string, fs state.FS) (_ *RulesLint, err error) {
-	s, err := openStopped(ctx, dir, fs, q.Progress)
+func (q *LintQuestion) State(ctx context.Context, dir string) (_ *RulesLint, err error) {
+	s, err := openStopped(ctx, dir, q.FS, q.Progress)
 	if err != nil {
 		return nil, err
 	}

@@ -104,23 +104,27 @@ func (e *evidence) read(s *side, realms []string, wrong *Mismatches) error {
 // stopped is the state directory of a stopped process.
 type stopped struct {
 	evidence
-	stores *state.Stores
-	source Source
+	archive   *state.Archive
+	snapshots []*state.Snapshot
+	source    Source
 }
 
 // openStopped surveys all partitions of a state directory.
 func openStopped(ctx context.Context, dir string, fs state.FS, progress func(string)) (_ *stopped, err error) {
-	stores, err := state.OpenStopped(dir, fs)
-	if err != nil {
+	a, err := state.OpenArchive(dir, fs)
+	switch {
+	case errors.Is(err, state.ErrNoState):
+		return nil, stop("give <state_dir>/<app> of the configuration of a process that has run", "%w", err)
+	case err != nil:
 		return nil, err
 	}
-	s := &stopped{evidence: evidence{archives: map[string]*identity.Archive{}}, stores: stores, source: Source{Kind: "state", Name: stores.AppDir()}}
+	s := &stopped{evidence: evidence{archives: map[string]*identity.Archive{}}, archive: a, source: Source{Kind: "state", Name: a.Dir()}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	partitions, err := stores.Partitions()
+	partitions, err := a.Partitions()
 	if err != nil {
 		return nil, err
 	}
@@ -128,36 +132,49 @@ func openStopped(ctx context.Context, dir string, fs state.FS, progress func(str
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		store, err := stores.Read(p)
-		if err != nil {
+		if err := s.survey(p, progress); err != nil && !errors.Is(err, state.ErrNoState) {
 			return nil, err
 		}
-		if v := store.Identity().RulesVersion; v != "" && s.source.RulesVersion == "" {
-			s.source.RulesVersion = v
-		} else if v != "" && v != s.source.RulesVersion {
-			return nil, fmt.Errorf("state directory %s: its partitions were written under different rules, %s and %s", stores.AppDir(), s.source.RulesVersion, v)
-		}
-		archive, err := identity.OpenArchive(store.NewOverlay())
-		if err != nil {
-			return nil, fmt.Errorf("state directory %s: %w", store.Dir(), err)
-		}
-		if err := s.add(archive); err != nil {
-			return nil, err
-		}
-		progress(fmt.Sprintf("partition %d: realms found: %d", p, len(archive.Realms())))
 	}
-	s.source.Partitions, s.source.Realms = len(partitions), len(s.surveys)
+	s.source.Realms = len(s.surveys)
 	return s, nil
+}
+
+// survey looks through the store of a partition; state.ErrNoState where nothing was ever written.
+func (s *stopped) survey(partition int32, progress func(string)) error {
+	id, _, err := s.archive.Identity(partition)
+	switch {
+	case err != nil:
+		return err
+	case s.source.RulesVersion == "":
+		s.source.RulesVersion = id.RulesVersion
+	case id.RulesVersion != s.source.RulesVersion:
+		return fmt.Errorf("state directory %s: its partitions were written under different rules, %s and %s", s.archive.Dir(), s.source.RulesVersion, id.RulesVersion)
+	}
+	snap, err := s.archive.Snapshot(partition)
+	if err != nil {
+		return err
+	}
+	s.snapshots = append(s.snapshots, snap)
+	found, err := identity.OpenArchive(snap)
+	if err != nil {
+		return fmt.Errorf("state directory %s, partition %d: %w", s.archive.Dir(), partition, err)
+	}
+	if err := s.add(found); err != nil {
+		return err
+	}
+	s.source.Partitions++
+	progress(fmt.Sprintf("partition %d: realms found: %d", partition, len(found.Realms())))
+	return nil
 }
 
 // close closes the stores and gives the lock back.
 func (s *stopped) close() error {
-	for _, p := range s.stores.Reading() {
-		if err := p.Close(); err != nil {
-			return err
-		}
+	var errs []error
+	for _, snap := range s.snapshots {
+		errs = append(errs, snap.Close())
 	}
-	return s.stores.Close()
+	return errors.Join(append(errs, s.archive.Close())...)
 }
 
 // replay takes the lines of an input through dry runs side by side, in memory.

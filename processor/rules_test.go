@@ -111,7 +111,8 @@ func diffInput(t testing.TB, q *processor.RulesQuestion, lines string) *processo
 // diffState asks of the state that the lines leave under the old rules.
 func diffState(t testing.TB, q *processor.RulesQuestion, lines string) *processor.RulesDiff {
 	t.Helper()
-	d, err := q.DiffState(t.Context(), dir, newStateFS(t, q.Old.Rules, lines))
+	q.FS = newStateFS(t, q.Old.Rules, lines)
+	d, err := q.DiffState(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

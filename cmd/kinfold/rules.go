@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -49,15 +50,29 @@ func (f *evidenceFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// print writes a report: the JSON of it, or the text that text writes.
-func (f *evidenceFlags) print(out io.Writer, report any, text func(io.Writer) error) error {
-	if !f.json {
-		return text(out)
+// report gets an answer from where the flags say that the evidence is, and prints it: as JSON, or as text writes it.
+func report[R any](cmd *cobra.Command, f *evidenceFlags, ofState func(context.Context, string) (R, error),
+	ofInput func(context.Context, string, io.Reader) (R, error), text func(io.Writer, R) error) (answer R, err error) {
+	if f.stateDir != "" {
+		answer, err = ofState(cmd.Context(), f.stateDir)
+	} else {
+		var in io.ReadCloser
+		if in, err = openInput(cmd, f.input); err != nil {
+			return answer, err
+		}
+		defer in.Close()
+		answer, err = ofInput(cmd.Context(), f.input, in)
 	}
-	e := json.NewEncoder(out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(report)
+	switch {
+	case err != nil:
+		return answer, err
+	case f.json:
+		e := json.NewEncoder(cmd.OutOrStdout())
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		return answer, e.Encode(answer)
+	}
+	return answer, text(cmd.OutOrStdout(), answer)
 }
 
 func progressTo(cmd *cobra.Command) func(string) {
@@ -119,23 +134,8 @@ whether or not something differs.`,
 }
 
 func rulesDiff(cmd *cobra.Command, flags *evidenceFlags, q *processor.RulesQuestion) error {
-	var diff *processor.RulesDiff
-	if flags.stateDir != "" {
-		var err error
-		if diff, err = q.DiffState(cmd.Context(), flags.stateDir, nil); err != nil {
-			return err
-		}
-	} else {
-		in, err := openInput(cmd, flags.input)
-		if err != nil {
-			return err
-		}
-		defer in.Close()
-		if diff, err = q.DiffInput(cmd.Context(), flags.input, in); err != nil {
-			return err
-		}
-	}
-	if err := flags.print(cmd.OutOrStdout(), diff, func(w io.Writer) error { return writeDiff(w, diff) }); err != nil {
+	diff, err := report(cmd, flags, q.DiffState, q.DiffInput, writeDiff)
+	if err != nil {
 		return err
 	}
 	if m := diff.Mismatches; m.Any() {
@@ -193,23 +193,8 @@ called the wrong way.`,
 }
 
 func rulesLint(cmd *cobra.Command, flags *evidenceFlags, q *processor.LintQuestion) error {
-	var lint *processor.RulesLint
-	if flags.stateDir != "" {
-		var err error
-		if lint, err = q.State(cmd.Context(), flags.stateDir, nil); err != nil {
-			return err
-		}
-	} else {
-		in, err := openInput(cmd, flags.input)
-		if err != nil {
-			return err
-		}
-		defer in.Close()
-		if lint, err = q.Input(cmd.Context(), flags.input, in); err != nil {
-			return err
-		}
-	}
-	if err := flags.print(cmd.OutOrStdout(), lint, func(w io.Writer) error { return writeLint(w, lint) }); err != nil {
+	lint, err := report(cmd, flags, q.State, q.Input, writeLint)
+	if err != nil {
 		return err
 	}
 	if n := lint.Matters(); n > 0 {

@@ -6,27 +6,33 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// archiveCacheBytes is the block cache of an archive's store: it answers a question or two.
-const archiveCacheBytes = 32 << 20
+// archiveCacheBytes is the block cache of an archive. Its rows are mostly read once, in order.
+const archiveCacheBytes = 64 << 20
 
-// Archive is the state directory of a process that does not run, opened to be read. It holds the lock, so that no process
-// starts meanwhile, and changes nothing: not a byte is written.
+// Archive is the state directory of a process that does not run, opened to be read, whatever topics and rules it was written
+// under. It holds the lock, so that no process starts meanwhile, and changes nothing: not a byte is written. What the process
+// wrote last and did not bring into tables is read from Pebble's log, as the process itself would. Its methods may be called from
+// several goroutines.
 type Archive struct {
-	dir  string
-	fs   FS
-	log  *slog.Logger
-	lock io.Closer
+	dir   string
+	fs    FS
+	log   *slog.Logger
+	lock  io.Closer
+	cache *pebble.Cache
+	files *pebble.FileCache
 
 	mu   sync.Mutex
-	open map[int32]*archived // guarded by mu
+	open map[int32]*archived // guarded by mu; nil: closed
 }
 
 // archived is a store of an archive.
@@ -41,41 +47,83 @@ type archived struct {
 // ErrNoState says that there is nothing to be read.
 var ErrNoState = errors.New("no state of kinfold is there")
 
-// OpenArchive takes the lock of an app's directory, <state_dir>/<app>. It answers with kind Locked where a process has it,
-// and with ErrNoState where the directory was never one.
-func OpenArchive(o Options) (*Archive, error) {
-	o = o.withDefaults()
-	a := &Archive{dir: o.Dir, fs: o.FS, log: o.Logger, open: map[int32]*archived{}}
-	if a.fs == nil {
-		a.fs = vfs.Default
+// OpenArchive takes the lock of an app's directory: dir itself, <state_dir>/<app>, or the only app in a state_dir. It answers with
+// kind Locked where a process has it, and with ErrNoState where dir has no store in it. A nil f is the operating system's.
+func OpenArchive(dir string, f FS) (*Archive, error) {
+	if f == nil {
+		f = vfs.Default
 	}
-	if _, err := a.fs.Stat(a.fs.PathJoin(o.Dir, lockFile)); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open state directory %s: %w", o.Dir, ErrNoState)
-	} else if err != nil {
-		return nil, wrap(o.Dir, "open", err)
-	}
+	a := &Archive{fs: f, log: Options{}.withDefaults().Logger, open: map[int32]*archived{}}
 	var err error
-	if a.lock, err = takeLock(a.fs, o.Dir); err != nil {
-		return nil, wrap(o.Dir, "open", err)
+	if a.dir, err = appOf(dir, f); err != nil {
+		return nil, err
 	}
+	if a.lock, err = takeLock(f, a.dir); err != nil {
+		return nil, wrap(a.dir, "open", err)
+	}
+	a.cache = pebble.NewCache(archiveCacheBytes)
+	a.files = pebble.NewFileCache(runtime.GOMAXPROCS(0), DefaultOpenFiles)
 	return a, nil
 }
 
-// Partitions lists those whose stores are there.
-func (a *Archive) Partitions() ([]int32, error) {
-	names, err := a.fs.List(a.dir)
+// appOf finds the directory of an app: dir itself, or the only one in it.
+func appOf(dir string, f FS) (string, error) {
+	found, err := partitionsIn(dir, f)
 	if err != nil {
-		return nil, wrap(a.dir, "list", err)
+		return "", err
+	}
+	if len(found) > 0 {
+		return dir, nil
+	}
+	names, err := f.List(dir)
+	if err != nil {
+		return "", wrap(dir, "list", err)
+	}
+	var apps []string
+	for _, name := range names {
+		sub := f.PathJoin(dir, name)
+		if found, err := partitionsIn(sub, f); err == nil && len(found) > 0 {
+			apps = append(apps, sub)
+		}
+	}
+	slices.Sort(apps)
+	switch len(apps) {
+	case 0:
+		return "", fmt.Errorf("open state directory %s: %w", dir, ErrNoState)
+	case 1:
+		return apps[0], nil
+	}
+	return "", fmt.Errorf("state directory %s holds several apps: give one of %q", dir, apps)
+}
+
+// partitionsIn lists the directories that are named like partitions, in order.
+func partitionsIn(dir string, f FS) ([]int32, error) {
+	names, err := f.List(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("open state directory %s: %w", dir, ErrNoState)
+	case err != nil:
+		return nil, wrap(dir, "list", err)
 	}
 	var found []int32
 	for _, name := range names {
-		if n, err := strconv.ParseInt(name, 10, 32); err == nil && strconv.FormatInt(n, 10) == name {
+		n, err := strconv.ParseInt(name, 10, 32)
+		if err != nil || strconv.Itoa(int(n)) != name || n < 0 {
+			continue
+		}
+		if info, err := f.Stat(f.PathJoin(dir, name)); err == nil && info.IsDir() {
 			found = append(found, int32(n))
 		}
 	}
 	slices.Sort(found)
 	return found, nil
 }
+
+// Dir is the directory of the app.
+func (a *Archive) Dir() string { return a.dir }
+
+// Partitions lists those that have a directory, in order.
+func (a *Archive) Partitions() ([]int32, error) { return partitionsIn(a.dir, a.fs) }
 
 // Identity says whose rows the store of a partition holds, and how far it is; ErrNoState where there is none.
 func (a *Archive) Identity(partition int32) (Identity, Position, error) {
@@ -106,19 +154,24 @@ func (a *Archive) store(partition int32) (*archived, error) {
 	if s := a.open[partition]; s != nil {
 		return s, nil
 	}
-	dir := a.fs.PathJoin(a.dir, strconv.Itoa(int(partition)))
-	if _, err := a.fs.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open state directory %s: %w", dir, ErrNoState)
+	if a.open == nil {
+		return nil, fmt.Errorf("read state directory %s: %w", a.dir, ErrClosed)
 	}
-	s := &archived{dir: dir}
-	cache := pebble.NewCache(archiveCacheBytes)
-	defer cache.Unref()
+	s := &archived{dir: a.fs.PathJoin(a.dir, strconv.Itoa(int(partition)))}
+	if _, err := a.fs.Stat(s.dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open state directory %s: %w", s.dir, ErrNoState)
+	}
+	filter := bloom.FilterPolicy(bloomBits)
 	var err error
-	s.db, err = pebble.Open(dir, &pebble.Options{
-		FS: a.fs, ReadOnly: true, FormatMajorVersion: pebbleFormat, Cache: cache, Logger: newWatcher(dir, a.log),
+	s.db, err = pebble.Open(s.dir, &pebble.Options{
+		FS: a.fs, ReadOnly: true, FormatMajorVersion: pebbleFormat, Cache: a.cache, FileCache: a.files, Logger: newWatcher(s.dir, a.log),
+		Filters: map[string]pebble.FilterPolicy{filter.Name(): filter},
 	})
-	if err != nil {
-		return nil, wrap(dir, "open to read", err)
+	switch {
+	case errors.Is(err, pebble.ErrDBDoesNotExist): // nothing was ever written to it
+		return nil, fmt.Errorf("open state directory %s: %w", s.dir, ErrNoState)
+	case err != nil:
+		return nil, wrap(s.dir, "open to read", err)
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.db.Close())
@@ -166,14 +219,15 @@ func (a *Archive) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var errs []error
-	for partition, s := range a.open {
+	for _, s := range a.open {
 		s.readers.Wait()
 		errs = append(errs, wrap(s.dir, "close", s.db.Close()))
-		delete(a.open, partition)
 	}
-	if a.lock != nil {
+	if a.open != nil {
+		a.open = nil
+		a.files.Unref()
+		a.cache.Unref()
 		errs = append(errs, a.lock.Close())
-		a.lock = nil
 	}
 	return errors.Join(errs...)
 }

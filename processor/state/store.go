@@ -49,8 +49,8 @@ func (s *Stores) Open(partition int32, id Identity) (*Store, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dir := s.Dir(partition)
-	if s.closed || s.reading || s.open[partition] != nil {
-		return nil, fmt.Errorf("open state directory %s: it is open already, or the app's directory was closed or opened for reading", dir)
+	if s.closed || s.open[partition] != nil {
+		return nil, fmt.Errorf("open state directory %s: it is open already, or the app's directory was closed", dir)
 	}
 	if err := s.fs.RemoveAll(restoreDir(dir)); err != nil {
 		return nil, wrap(dir, "open", err)

@@ -74,7 +74,6 @@ type Stores struct {
 	instance string
 	slow     atomic.Int64
 	stores   atomic.Int32 // how many are open
-	reading  bool         // see OpenStopped
 
 	mu     sync.Mutex
 	open   map[int32]*Store // guarded by mu
