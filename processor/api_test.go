@@ -243,6 +243,22 @@ func realms(c *config.Config) {
 	c.Identity.Realms["*"] = "rest"
 }
 
+// sharedByTwo starts a process, lets it see a customer in each of eight realms, and starts another that takes some of them over.
+func (r *rig) sharedByTwo(start func(name string) *process, one, other string) (a, b *process) {
+	r.t.Helper()
+	a = start(one)
+	a.isReady()
+	var lines []string
+	for i := range 8 {
+		lines = append(lines, line("pos", fmt.Sprintf("e%d", i), fmt.Sprintf("R%d", i), "1", noon, "email", "ana@correo.example"))
+	}
+	r.feed(lines...)
+	r.drained()
+	b = start(other)
+	b.isReady()
+	return a, b
+}
+
 func TestQuestionsFindTheProcessThatHoldsTheRealm(t *testing.T) {
 	r := newRig(t, embeddedBroker(t))
 	start := func(name string) *process {
@@ -253,16 +269,7 @@ func TestQuestionsFindTheProcessThatHoldsTheRealm(t *testing.T) {
 		}
 		return r.start(state.NewMemoryFS())
 	}
-	a := start("a")
-	a.isReady()
-	var lines []string
-	for i := range 8 {
-		lines = append(lines, line("pos", fmt.Sprintf("e%d", i), fmt.Sprintf("R%d", i), "1", noon, "email", "ana@correo.example"))
-	}
-	r.feed(lines...)
-	r.drained()
-	b := start("b")
-	b.isReady()
+	a, b := r.sharedByTwo(start, "a", "b")
 	partition := map[int]int32{}
 	for i := range 8 {
 		partition[i] = kafka.PartitionOf(fmt.Sprintf("r%d", i), 4)
@@ -331,16 +338,7 @@ func TestQuestionsArePassedOn(t *testing.T) {
 		}
 		return r.start(state.NewMemoryFS())
 	}
-	a := start("2")
-	a.isReady()
-	var lines []string
-	for i := range 8 {
-		lines = append(lines, line("pos", fmt.Sprintf("e%d", i), fmt.Sprintf("R%d", i), "1", noon, "email", "ana@correo.example"))
-	}
-	r.feed(lines...)
-	r.drained()
-	b := start("3")
-	b.isReady()
+	a, b := r.sharedByTwo(start, "2", "3")
 	r.until(func() bool {
 		for _, p := range []*process{a, b} {
 			for i := range 8 {
