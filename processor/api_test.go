@@ -393,10 +393,7 @@ func TestQuestionsAreAnsweredWhilePartitionsComeAndGo(t *testing.T) {
 		r.configure = func(c *config.Config) { realms(c); c.InstanceID = "b" }
 		b := r.start(state.NewMemoryFS())
 		b.isReady()
-		r.drained()
-		if err := b.stop(); err != nil {
-			t.Fatal(err)
-		}
+		r.finish(b)
 	}
 	close(stop)
 	askers.Wait()

@@ -89,10 +89,7 @@ func TestAvroOfAnyWriterIsReadAndItsPoisonIsParked(t *testing.T) {
 			r.feed(value)
 		}
 		r.feed(avroLine(r.t, 12, evolved(r.t), line("pos", "g2", "S01", "Zoé", noon)))
-		r.drained()
-		if err := p.stop(); err != nil {
-			r.t.Fatal(err)
-		}
+		r.finish(p)
 		rejects := map[string]interaction.Reason{}
 		r.read(r.config().Topics.Rejects, func(rec *kafka.Record) {
 			rejects[string(rec.Value)] = interaction.Reason(headers(rec)["reject.reason"])
@@ -144,10 +141,7 @@ func TestWhileTheRegistryIsAwayNothingIsRejected(t *testing.T) {
 		t.Errorf("totals %+v while the registry was away", totals)
 	}
 	away.Store(false)
-	r.drained()
-	if err := p.stop(); err != nil {
-		t.Fatal(err)
-	}
+	r.finish(p)
 	if totals := p.p.Totals(); totals.Events != 1 || totals.Parked != 0 {
 		t.Errorf("totals %+v, want one event and no reject", totals)
 	}

@@ -110,10 +110,7 @@ func TestAProducerEvolvesItsSchemaWhileWeRun(t *testing.T) {
 	r.feed(maybe("e7", goavro.Union("double", 99.99), goavro.Union("string", "web")), maybe("e8", nil, goavro.Union("string", "web")))
 	// What a schema allows the contract may not: a sale without a channel is the one reject.
 	r.feed(maybe("e9", nil, nil))
-	r.drained()
-	if err := p.stop(); err != nil {
-		t.Fatal(err)
-	}
+	r.finish(p)
 
 	got := map[string]sold{}
 	customers := map[interaction.CustomerID]bool{}

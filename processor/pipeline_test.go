@@ -71,6 +71,15 @@ func expectEach(t *testing.T, lines []string, out *outputs) {
 	}
 }
 
+// expectOnce fails unless every distinct interaction of lines became exactly one event, and the changes make up the map.
+func (r *rig) expectOnce(lines []string) outputs {
+	r.t.Helper()
+	out := r.outputs()
+	expectEach(r.t, lines, &out)
+	expectFolded(r.t, &out)
+	return out
+}
+
 func expectFolded(t *testing.T, out *outputs) {
 	t.Helper()
 	if d := cmp.Diff(out.customers(), out.foldedChanges()); d != "" {
@@ -84,13 +93,8 @@ func TestEveryDistinctInteractionBecomesOneEvent(t *testing.T) {
 		r.feed(lines...)
 		p := r.start(state.NewMemoryFS())
 		p.isReady()
-		r.drained()
-		if err := p.stop(); err != nil {
-			t.Fatal(err)
-		}
-		out := r.outputs()
-		expectEach(r.t, lines, &out)
-		expectFolded(r.t, &out)
+		r.finish(p)
+		r.expectOnce(lines)
 		totals := p.p.Totals()
 		want := processor.Totals{Accepted: int64(len(lines)), Events: 400, Duplicate: int64(len(lines) - 400)}
 		if d := cmp.Diff(want, totals); d != "" {
@@ -111,10 +115,7 @@ func TestTheMapDoesNotDependOnTheOrderOfArrival(t *testing.T) {
 		for part := range slices.Chunk(shuffled, 97) {
 			r.feed(part...)
 		}
-		r.drained()
-		if err := p.stop(); err != nil {
-			t.Fatal(err)
-		}
+		r.finish(p)
 		out := r.outputs()
 		if want == nil {
 			want = out.customers()
@@ -146,13 +147,8 @@ func TestKilledInTheMiddleLosesAndDoublesNothing(t *testing.T) {
 		}
 		last := r.start(fs)
 		last.isReady()
-		r.drained()
-		if err := last.stop(); err != nil {
-			r.t.Fatal(err)
-		}
-		out := r.outputs()
-		expectEach(r.t, lines, &out)
-		expectFolded(r.t, &out)
+		r.finish(last)
+		r.expectOnce(lines)
 	})
 }
 
@@ -162,26 +158,15 @@ func TestAStoreThatIsBehindCatchesUpFromTheChangelog(t *testing.T) {
 	fs := state.NewMemoryFS()
 	p := r.start(fs)
 	r.feed(lines[:300]...)
-	r.drained()
-	if err := p.stop(); err != nil {
-		t.Fatal(err)
-	}
+	r.finish(p)
 	old := fs.Kill() // a copy of the store as it is now: later transactions are missing in it
 	p = r.start(fs)
 	r.feed(lines[300:500]...)
-	r.drained()
-	if err := p.stop(); err != nil {
-		t.Fatal(err)
-	}
+	r.finish(p)
 	p = r.start(old)
 	r.feed(lines[500:]...)
-	r.drained()
-	if err := p.stop(); err != nil {
-		t.Fatal(err)
-	}
-	out := r.outputs()
-	expectEach(t, lines, &out)
-	expectFolded(t, &out)
+	r.finish(p)
+	r.expectOnce(lines)
 }
 
 func TestStateIsRestoredFromTheChangelogAfterLossOfTheDisk(t *testing.T) {
@@ -189,28 +174,17 @@ func TestStateIsRestoredFromTheChangelogAfterLossOfTheDisk(t *testing.T) {
 		lines := retailer(5, 600)
 		p := r.start(state.NewMemoryFS())
 		r.feed(lines[:400]...)
-		r.drained()
-		if err := p.stop(); err != nil {
-			r.t.Fatal(err)
-		}
+		r.finish(p)
 		p = r.start(state.NewMemoryFS())
 		r.feed(lines[400:]...)
 		r.feed(lines[:50]...) // duplicates of what only the changelog remembers
-		r.drained()
-		if err := p.stop(); err != nil {
-			r.t.Fatal(err)
-		}
-		out := r.outputs()
-		expectEach(r.t, lines, &out)
-		expectFolded(r.t, &out)
+		r.finish(p)
+		out := r.expectOnce(lines)
 
 		straight := newRig(r.t, r.kafka.Brokers)
 		q := straight.start(state.NewMemoryFS())
 		straight.feed(lines...)
-		straight.drained()
-		if err := q.stop(); err != nil {
-			r.t.Fatal(err)
-		}
+		straight.finish(q)
 		want := straight.outputs()
 		if d := cmp.Diff(want.customers(), out.customers()); d != "" {
 			r.t.Errorf("map without (-) and with (+) the loss of the disk:\n%s", d)
@@ -238,13 +212,8 @@ func TestAnUnknownCommitIsRecoveredFromTheChangelog(t *testing.T) {
 			handle := b.Cluster().Fault(fault)
 			r.feed(lines[200:]...)
 			r.until(func() bool { return handle.Hits() >= 3 })
-			r.drained()
-			if err := p.stop(); err != nil {
-				t.Fatal(err)
-			}
-			out := r.outputs()
-			expectEach(t, lines, &out)
-			expectFolded(t, &out)
+			r.finish(p)
+			r.expectOnce(lines)
 		})
 	}
 }
@@ -262,10 +231,7 @@ func TestAnAbortedFirstTransactionIsNoLostHistory(t *testing.T) {
 	// Records and an abort marker are in the changelog, but nothing was ever committed.
 	b.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Group: r.config().Group(config.StageResolve), Err: kerr.UnknownServerError, Count: 2})
 	r.feed(lines...)
-	r.drained()
-	if err := p.stop(); err != nil {
-		t.Fatal(err)
-	}
+	r.finish(p)
 	out := r.outputs()
 	expectEach(t, lines, &out)
 }
@@ -282,21 +248,13 @@ func TestTwoProcessesShareThePartitionsAndOneTakesOver(t *testing.T) {
 		two := r.start(state.NewMemoryFS())
 		two.isReady()
 		r.feed(lines[300:600]...)
-		r.drained()
-		if err := one.stop(); err != nil {
-			r.t.Fatal(err)
-		}
+		r.finish(one)
 		r.feed(lines[600:]...)
-		r.drained()
-		if err := two.stop(); err != nil {
-			r.t.Fatal(err)
-		}
+		r.finish(two)
 		if n := two.p.Totals().Events; n == 0 {
 			r.t.Error("the second process resolved nothing")
 		}
-		out := r.outputs()
-		expectEach(r.t, lines, &out)
-		expectFolded(r.t, &out)
+		r.expectOnce(lines)
 	})
 }
 
@@ -336,10 +294,7 @@ func TestAPoisonRecordEndsInRejectsAndTheNextIsProcessed(t *testing.T) {
 		r.drained()
 		r.feed(slices.Sorted(maps.Keys(poison))...)
 		r.feed(line("pos", "after", "S01", "María", noon))
-		r.drained()
-		if err := p.stop(); err != nil {
-			r.t.Fatal(err)
-		}
+		r.finish(p)
 		out := r.outputs()
 		if d := cmp.Diff(map[string]int{"pos/good": 1, "pos/after": 1}, out.distinct()); d != "" {
 			r.t.Errorf("events (-want +got):\n%s", d)
@@ -370,10 +325,7 @@ func TestARecordThatWouldNotFitItsTopicIsARejectOfItsOwn(t *testing.T) {
 	p := r.start(state.NewMemoryFS())
 	big := strings.TrimSuffix(line("pos", "big", "S01", "Ana", noon), "}") + `, "traits": {"note": "` + strings.Repeat("ñ", 1000) + `"}}`
 	r.feed(big, line("pos", "small", "S01", "Ana", noon))
-	r.drained()
-	if err := p.stop(); err != nil {
-		t.Fatal(err)
-	}
+	r.finish(p)
 	out := r.outputs()
 	if d := cmp.Diff(map[string]int{"pos/small": 1}, out.distinct()); d != "" {
 		t.Errorf("events (-want +got):\n%s", d)
@@ -431,10 +383,7 @@ func TestHeadersNamedInTheConfigurationTravelToTheEvent(t *testing.T) {
 	if err := producer.Flush(r.context()); err != nil {
 		t.Fatal(err)
 	}
-	r.drained()
-	if err := p.stop(); err != nil {
-		t.Fatal(err)
-	}
+	r.finish(p)
 	var got []map[string]string
 	r.read(r.config().Topics.UnifiedCustomerEvents, func(rec *kafka.Record) { got = append(got, headers(rec)) })
 	if d := cmp.Diff([]map[string]string{{"traceparent": "00-abc"}}, got); d != "" {

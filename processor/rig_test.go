@@ -207,6 +207,15 @@ func (r *rig) feedTo(topic string, values ...string) {
 	}
 }
 
+// finish waits until everything is worked off, and stops a process in good order.
+func (r *rig) finish(p *process) {
+	r.t.Helper()
+	r.drained()
+	if err := p.stop(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // drained waits until everything that was fed has been committed by both stages.
 func (r *rig) drained() {
 	r.t.Helper()
