@@ -260,6 +260,7 @@ func (r *rig) sharedByTwo(start func(name string) *process, one, other string) (
 }
 
 func TestQuestionsFindTheProcessThatHoldsTheRealm(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, embeddedBroker(t))
 	start := func(name string) *process {
 		r.configure = func(c *config.Config) {
@@ -325,6 +326,7 @@ func TestQuestionsFindTheProcessThatHoldsTheRealm(t *testing.T) {
 }
 
 func TestQuestionsArePassedOn(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, embeddedBroker(t))
 	// The instance ids are the ends of loopback addresses, 127.0.0.2 and 127.0.0.3, on one port.
 	port := freePort(t)
@@ -362,6 +364,7 @@ func TestQuestionsArePassedOn(t *testing.T) {
 }
 
 func TestQuestionsAreAnsweredWhilePartitionsComeAndGo(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, embeddedBroker(t))
 	r.configure = func(c *config.Config) { realms(c); c.InstanceID = "a" }
 	a := r.start(state.NewMemoryFS())

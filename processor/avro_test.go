@@ -115,6 +115,7 @@ func TestAvroOfAnyWriterIsReadAndItsPoisonIsParked(t *testing.T) {
 }
 
 func TestWhileTheRegistryIsAwayNothingIsRejected(t *testing.T) {
+	t.Parallel()
 	registry := srfake.New()
 	t.Cleanup(registry.Close)
 	registry.SeedSchema("evolved-value", 1, 12, sr.Schema{Schema: evolved(t), Type: sr.TypeAvro})

@@ -68,6 +68,7 @@ func TestDirectivesOfAStewardAreTakenIn(t *testing.T) {
 // TestEraseLeavesNoByteInTheFiles forgets a customer, looks for the values in every file of the state, and lets a late event
 // come after the disk was lost.
 func TestEraseLeavesNoByteInTheFiles(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, embeddedBroker(t))
 	dir := t.TempDir()
 	r.configure = func(c *config.Config) {

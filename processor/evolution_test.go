@@ -52,6 +52,7 @@ type sold struct{ Source, Channel, Store, Customer, Total string }
 
 // A shop changes its schema five times while the processor runs, and its old tills write on with the old ones.
 func TestAProducerEvolvesItsSchemaWhileWeRun(t *testing.T) {
+	t.Parallel()
 	url, stop := schemas.StartRegistry()
 	t.Cleanup(stop)
 	client, err := sr.NewClient(sr.URLs(url))

@@ -31,6 +31,7 @@ import (
 // By default it makes a few runs; go test ./processor -run PipelineAgrees -rapid.checks=2000 -timeout 1h takes minutes: a
 // run for each 50 checks.
 func TestThePipelineAgreesWithTheDryRun(t *testing.T) {
+	t.Parallel()
 	checks, err := strconv.Atoi(flag.Lookup("rapid.checks").Value.String())
 	if err != nil {
 		t.Fatal(err)

@@ -104,6 +104,7 @@ func TestEveryDistinctInteractionBecomesOneEvent(t *testing.T) {
 }
 
 func TestTheMapDoesNotDependOnTheOrderOfArrival(t *testing.T) {
+	t.Parallel()
 	lines := retailer(2, 300)
 	var want map[string]string
 	for order := range 10 {
@@ -153,6 +154,7 @@ func TestKilledInTheMiddleLosesAndDoublesNothing(t *testing.T) {
 }
 
 func TestAStoreThatIsBehindCatchesUpFromTheChangelog(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, embeddedBroker(t))
 	lines := retailer(4, 600)
 	fs := state.NewMemoryFS()
@@ -193,6 +195,7 @@ func TestStateIsRestoredFromTheChangelogAfterLossOfTheDisk(t *testing.T) {
 }
 
 func TestAnUnknownCommitIsRecoveredFromTheChangelog(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]kfake.Fault{
 		"not applied":     {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, Count: 3},
 		"applied":         {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.RequestTimedOut, Count: 3},
@@ -219,6 +222,7 @@ func TestAnUnknownCommitIsRecoveredFromTheChangelog(t *testing.T) {
 }
 
 func TestAnAbortedFirstTransactionIsNoLostHistory(t *testing.T) {
+	t.Parallel()
 	b, err := embedded.Start(embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -259,6 +263,7 @@ func TestTwoProcessesShareThePartitionsAndOneTakesOver(t *testing.T) {
 }
 
 func TestAStoreOfAnotherHistoryStopsTheProcess(t *testing.T) {
+	t.Parallel()
 	fs := state.NewMemoryFS()
 	first := newRig(t, embeddedBroker(t))
 	p := first.start(fs)
@@ -369,6 +374,7 @@ func TestAMissingPermissionIsRefusedAtStartByItsName(t *testing.T) {
 }
 
 func TestHeadersNamedInTheConfigurationTravelToTheEvent(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, embeddedBroker(t))
 	p := r.start(state.NewMemoryFS())
 	producer, err := kafka.NewProducer(r.kafka)

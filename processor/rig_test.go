@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"sync"
 	"testing"
 	"time"
@@ -37,8 +38,13 @@ type rig struct {
 
 // onEachBroker runs a test on the embedded broker and on the one that KINFOLD_TEST_BROKERS names.
 func onEachBroker(t *testing.T, run func(r *rig)) {
-	t.Run("embedded", func(t *testing.T) { run(newRig(t, embeddedBroker(t))) })
-	t.Run("real", func(t *testing.T) { run(newRig(t, realBroker(t))) })
+	t.Parallel()
+	for name, broker := range map[string]func(*testing.T) []string{"embedded": embeddedBroker, "real": realBroker} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(newRig(t, broker(t)))
+		})
+	}
 }
 
 func embeddedBroker(t *testing.T) []string {
@@ -58,12 +64,15 @@ func realBroker(t *testing.T) []string {
 	return strings.Split(addrs, ",")
 }
 
+// apps counts the apps of this run. Tests that run side by side share a real broker.
+var apps atomic.Int64
+
 func newRig(t *testing.T, brokers []string) *rig {
 	return rigOn(t, &kafka.Config{Brokers: brokers, ClientID: "test"})
 }
 
 func rigOn(t *testing.T, k *kafka.Config) *rig {
-	app := fmt.Sprintf("t%d", time.Now().UnixNano())
+	app := fmt.Sprintf("t%d-%d", time.Now().UnixNano(), apps.Add(1))
 	r := &rig{t: t, app: app, input: app + "-interactions", kafka: k}
 	var err error
 	if r.admin, err = kafka.NewAdmin(r.kafka); err != nil {

@@ -11,6 +11,7 @@ import (
 // TestSimulation runs the simulation, its stories and its matrix in a test binary of its own: a bubble's clock goes on only when
 // every goroutine waits for something that the bubble knows, and the Kafka client's locks are that under a build tag only.
 func TestSimulation(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("builds and runs a test binary")
 	}

@@ -30,6 +30,7 @@ func sourced(t *testing.T, mapping string, change func(*config.Config)) *rig {
 
 // TestARecordOfSeveralCallsIsTakenApart sends a batch of calls of which two are good and two lack what they must have.
 func TestARecordOfSeveralCallsIsTakenApart(t *testing.T) {
+	t.Parallel()
 	r := sourced(t, "segment", nil)
 	p := r.start(state.NewMemoryFS())
 	p.isReady()
@@ -85,6 +86,7 @@ func customer(id int, email string) string {
 
 // TestAShopOrdersDirectives merges two customers as the shop did, and erases one only where that is allowed.
 func TestAShopOrdersDirectives(t *testing.T) {
+	t.Parallel()
 	const redact = `{"shop_id": 1, "customer": {"id": 11}}`
 	for name, allowed := range map[string]struct{ source, rules bool }{
 		"not allowed": {false, false}, "by the source alone": {true, false}, "by the rules alone": {false, true}, "by both": {true, true},
