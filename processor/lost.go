@@ -31,18 +31,20 @@ func (l *lostInput) decide(ctx context.Context, gone *kafka.OffsetGoneError, ski
 	if err != nil {
 		return err
 	}
-	if committed > bounds.End {
-		return stop("the topic was created anew, or its log was truncated: check what happened to it; "+
+	switch {
+	case committed < 0: // the topic was deleted, and the offsets with it: its successor is read from its start
+		return &recovery{"lost_input", gone}
+	case committed > bounds.End:
+		return stop("its log was truncated (an unclean leader election), or the offsets were set by hand: check what happened; "+
 			"to begin again from its start, reset the offsets of group "+l.group+" while no process runs",
 			"%s partition %d ends at offset %d, but group %s has committed %d", tp.Topic, tp.Partition, bounds.End, l.group, committed)
-	}
-	if !l.skip {
+	case !l.skip:
 		return stop("set on_lost_input: skip to go on behind the gap (it is counted in kinfold_input_skipped_total), or restore the topic",
 			"%s partition %d: offsets %d to %d are gone before they were read (the topic's retention is shorter than the processor was away)",
-			tp.Topic, tp.Partition, max(committed, 0), bounds.Start-1)
+			tp.Topic, tp.Partition, committed, bounds.Start-1)
 	}
 	skipTo[tp] = bounds.Start
-	l.counter.WithLabelValues(tp.Topic).Add(float64(bounds.Start - max(committed, 0)))
-	l.log.Error("input is gone and skipped", "topic", tp.Topic, "partition", tp.Partition, "from", max(committed, 0), "to", bounds.Start-1)
+	l.counter.WithLabelValues(tp.Topic).Add(float64(bounds.Start - committed))
+	l.log.Error("input is gone and skipped", "topic", tp.Topic, "partition", tp.Partition, "from", committed, "to", bounds.Start-1)
 	return &recovery{"lost_input", gone}
 }

@@ -8,8 +8,8 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync/atomic"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,13 +203,22 @@ func (r *rig) direct(values ...string) {
 
 func (r *rig) feedTo(topic string, values ...string) {
 	r.t.Helper()
+	var records []*kafka.Record
+	for i, v := range values {
+		records = append(records, &kafka.Record{Topic: topic, Partition: kafka.Unassigned, Key: fmt.Appendf(nil, "%d", i), Value: []byte(v)})
+	}
+	r.write(records...)
+}
+
+func (r *rig) write(records ...*kafka.Record) {
+	r.t.Helper()
 	p, err := kafka.NewProducer(r.kafka)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer p.Close()
-	for i, v := range values {
-		p.Produce(r.context(), &kafka.Record{Topic: topic, Partition: kafka.Unassigned, Key: fmt.Appendf(nil, "%d", i), Value: []byte(v)})
+	for _, rec := range records {
+		p.Produce(r.context(), rec)
 	}
 	if err := p.Flush(r.context()); err != nil {
 		r.t.Fatal(err)

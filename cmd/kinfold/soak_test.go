@@ -33,7 +33,7 @@ import (
 // once, each reject once, and the same customer for each identifier.
 var (
 	soakFor  = flag.Duration("soak", 0, "how long the soak goes on against KINFOLD_TEST_BROKERS; 0 leaves it out")
-	soakRate = flag.Int("soak.rate", 5000, "interactions a second of the soak")
+	soakRate = flag.Int("soak.rate", 5500, "interactions a second of the soak")
 	soakSeed = flag.Uint64("soak.seed", 1, "decides what is said and what is killed")
 )
 
