@@ -3,6 +3,7 @@
 package processor_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kinfold/processor/config"
+	"kinfold/processor/kafka"
 	"kinfold/processor/processortest"
 )
 
@@ -103,4 +105,28 @@ func TestSimulatedMemberThatIsLateTakesTheWorkOfOthersForNoOtherHistory(t *testi
 			processortest.Step{At: 2 * time.Second, Do: processortest.Start, Process: 0},
 			processortest.Step{At: 5 * time.Second, Do: processortest.Feed, Lines: processortest.Lines(3, 30)})
 	})
+}
+
+// A process restores its disk, and the broker's answer to a read of one of the changelogs takes half a minute. What it has not read
+// yet is there all the same: without it, duplicates would be taken for new.
+func TestSimulatedRestoreWaitsForAnAnswerThatTakesLong(t *testing.T) {
+	for read := range 2 {
+		t.Run(fmt.Sprintf("read %d", read+1), func(t *testing.T) {
+			plan := quiet(1)
+			plan.Partitions = 1
+			lines := plan.Steps[1].Lines
+			ofRestore := func(r kmsg.Request) bool {
+				f, ok := r.(*kmsg.FetchRequest)
+				return ok && f.MaxBytes == kafka.ReplayMaxBytes
+			}
+			plan.Rules = []processortest.Rule{{Key: kmsg.Fetch, Only: ofRestore, Skip: read, Times: 1, Verdict: processortest.Verdict{Action: processortest.Late, Hold: 30 * time.Second}}}
+			plan.Steps = append(plan.Steps,
+				processortest.Step{At: 3 * time.Second, Do: processortest.Kill, Process: 0, Crash: &processortest.Crash{Wiped: true, Back: time.Second}},
+				processortest.Step{At: time.Minute, Do: processortest.Feed, Lines: lines})
+			r := simulated(t, plan)
+			if r.Faults["Fetch late"] != 1 {
+				t.Errorf("faults %v: the story did not happen", r.Faults)
+			}
+		})
+	}
 }

@@ -130,66 +130,6 @@ func (a *Admin) Bounds(ctx context.Context, tp TopicPartition) (b Bounds, err er
 	return b, err
 }
 
-// ReadRange hands out the committed records of [from, to) of one partition, in order, and returns the offset after the last
-// one that exists in the range (control records count). It reads with read_committed.
-func (a *Admin) ReadRange(ctx context.Context, tp TopicPartition, from, to int64, each func(*Record) error) error {
-	if from >= to {
-		return nil
-	}
-	opts, err := a.cfg.opts("replay")
-	if err != nil {
-		return err
-	}
-	cl, err := kgo.NewClient(append(opts,
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{tp.Topic: {tp.Partition: kgo.NewOffset().At(from)}}),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(32<<20), kgo.FetchMaxPartitionBytes(8<<20),
-	)...)
-	if err != nil {
-		return fmt.Errorf("read %s partition %d: %w", tp.Topic, tp.Partition, err)
-	}
-	defer cl.Close()
-	next := from
-	for next < to {
-		pollCtx, cancel := context.WithTimeout(ctx, replayPatience)
-		fetches := cl.PollFetches(pollCtx)
-		cancel()
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		for _, e := range fetches.Errors() {
-			if errors.Is(e.Err, kerr.OffsetOutOfRange) {
-				return &OffsetGoneError{tp, e.Err}
-			}
-			if errors.Is(e.Err, context.DeadlineExceeded) {
-				// Compaction or an aborted transaction may leave nothing to deliver up to the end of the range.
-				return nil
-			}
-			return fmt.Errorf("read %s partition %d: %w", tp.Topic, tp.Partition, e.Err)
-		}
-		var stepErr error
-		fetches.EachRecord(func(r *kgo.Record) {
-			if stepErr != nil || r.Offset >= to {
-				next = max(next, r.Offset+1)
-				return
-			}
-			next = r.Offset + 1
-			if !r.Attrs.IsControl() {
-				stepErr = each(r)
-			}
-		})
-		if stepErr != nil {
-			return stepErr
-		}
-	}
-	return nil
-}
-
-// replayPatience is how long a replay waits for the next record before it takes the rest of the range for empty.
-const replayPatience = 15 * time.Second
-
 // Leave takes a static member out of its group, so that the others get its partitions at once.
 func (a *Admin) Leave(ctx context.Context, group, instanceID string) error {
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
