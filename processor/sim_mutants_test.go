@@ -88,9 +88,11 @@ func TestMutantsAreFoundByTheSimulation(t *testing.T) {
 	}
 	var table strings.Builder
 	for _, m := range readMutants(t) {
-		began := time.Now()
-		found := m.run(t)
-		fmt.Fprintf(&table, "\n%-60s %-24s %s", m.name, found, time.Since(began).Round(time.Second))
+		t.Run(m.name, func(t *testing.T) {
+			began := time.Now()
+			found := m.run(t)
+			fmt.Fprintf(&table, "\n%-60s %-24s %s", m.name, found, time.Since(began).Round(time.Second))
+		})
 	}
 	t.Logf("mutants:%s", table.String())
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kinfold/processor/config"
-	"kinfold/processor/kafka"
 	"kinfold/processor/processortest"
 )
 
@@ -115,11 +114,7 @@ func TestSimulatedRestoreWaitsForAnAnswerThatTakesLong(t *testing.T) {
 			plan := quiet(1)
 			plan.Partitions = 1
 			lines := plan.Steps[1].Lines
-			ofRestore := func(r kmsg.Request) bool {
-				f, ok := r.(*kmsg.FetchRequest)
-				return ok && f.MaxBytes == kafka.ReplayMaxBytes
-			}
-			plan.Rules = []processortest.Rule{{Key: kmsg.Fetch, Only: ofRestore, Skip: read, Times: 1, Verdict: processortest.Verdict{Action: processortest.Late, Hold: 30 * time.Second}}}
+			plan.Rules = []processortest.Rule{{Key: kmsg.Fetch, Only: processortest.OfReplay, Skip: read, Times: 1, Verdict: processortest.Verdict{Action: processortest.Late, Hold: 30 * time.Second}}}
 			plan.Steps = append(plan.Steps,
 				processortest.Step{At: 3 * time.Second, Do: processortest.Kill, Process: 0, Crash: &processortest.Crash{Wiped: true, Back: time.Second}},
 				processortest.Step{At: time.Minute, Do: processortest.Feed, Lines: lines})

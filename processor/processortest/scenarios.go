@@ -10,11 +10,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kinfold/processor/config"
+	"kinfold/processor/kafka"
 )
 
 // scenarios are what goes wrong in ways that chance alone seldom brings together. A seed has one of them, or none.
 var scenarios = []func(p *Plan, r *rand.Rand, horizon time.Duration){
-	nothing, nothing, nothing, (*Plan).storm, (*Plan).lateCommit, (*Plan).amnesia, (*Plan).liar, (*Plan).lateLook,
+	nothing, nothing, nothing, (*Plan).storm, (*Plan).lateCommit, (*Plan).amnesia, (*Plan).liar, (*Plan).lateLook, (*Plan).slowRead,
 }
 
 func nothing(*Plan, *rand.Rand, time.Duration) {}
@@ -84,6 +85,22 @@ func (p *Plan) lateLook(r *rand.Rand, _ time.Duration) {
 	p.Rules = append(p.Rules,
 		Rule{Process: i, Key: kmsg.ListOffsets, Skip: r.IntN(3), Times: 1, Only: ofChangelog, Verdict: Verdict{Action: Late, Hold: 9 * time.Second}},
 		Rule{Process: i, Key: kmsg.Heartbeat, Skip: r.IntN(3), Times: 1, Only: heartbeatOfResolve, Verdict: Verdict{Action: Late, Hold: 20 * time.Second}})
+}
+
+// slowRead takes the disk of a process and holds up a read with which it restores, for longer than anybody expects a broker to take.
+func (p *Plan) slowRead(r *rand.Rand, horizon time.Duration) {
+	i := r.IntN(len(p.Processes))
+	p.Steps = append(p.Steps, Step{At: horizon/2 + within(r, horizon/2), Do: Kill, Process: i, Crash: &Crash{Wiped: true, Back: within(r, time.Second)}})
+	p.Rules = append(p.Rules, Rule{
+		Process: i, Key: kmsg.Fetch, Only: OfReplay, Skip: r.IntN(4), Times: 1,
+		Verdict: Verdict{Action: pick(r, Late, Delay), Hold: 10*time.Second + within(r, 30*time.Second)},
+	})
+}
+
+// OfReplay reports whether a request reads a changelog.
+func OfReplay(r kmsg.Request) bool {
+	f, ok := r.(*kmsg.FetchRequest)
+	return ok && f.MaxBytes == kafka.ReplayMaxBytes
 }
 
 func ofChangelog(r kmsg.Request) bool {
