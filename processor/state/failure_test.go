@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -71,7 +72,7 @@ func TestFullDiskStopsTheStoreAndLosesNothing(t *testing.T) {
 			if KindOf(err) != DiskFull || !strings.Contains(err.Error(), appDir+"/3") || !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("after transaction %d: %v", tx, err)
 			}
-			<-st.Failed()
+			<-st.watch.failed
 			if again := apply(tx + 1); KindOf(again) != DiskFull || KindOf(st.Err()) != DiskFull {
 				t.Errorf("next apply: %v, Err %v", again, st.Err())
 			}
@@ -85,6 +86,77 @@ func TestFullDiskStopsTheStoreAndLosesNothing(t *testing.T) {
 				t.Errorf("after a restart: transaction %d with %d rows, 5 were synced", got, len(dump(t, again)))
 			}
 		})
+	}
+}
+
+// stuck is a file system that holds up what is written to tables until it is told to fail it, and goes on when it is healed.
+type stuck struct {
+	hold, fail, healed chan struct{} // closed when that begins
+}
+
+func (s *stuck) String() string { return "stuck" }
+
+func (s *stuck) MaybeError(op errorfs.Op) error {
+	select {
+	case <-s.hold:
+	default:
+		return nil
+	}
+	if op.Kind != errorfs.OpFileWrite || !strings.HasSuffix(op.Path, ".sst") {
+		return nil
+	}
+	<-s.fail
+	select {
+	case <-s.healed:
+		return nil
+	default:
+		return &os.PathError{Op: "write", Path: op.Path, Err: syscall.ENOSPC}
+	}
+}
+
+// The disk is so slow that writes wait for a flush, and then it is full: Pebble tries again and again, and the write would wait
+// until somebody frees space. The process has to end, and say why.
+func TestAWriteThatWaitsForAFlushThatCannotSucceedEnds(t *testing.T) {
+	memory := NewMemoryFS()
+	disk := &stuck{hold: make(chan struct{}), fail: make(chan struct{}), healed: make(chan struct{})}
+	stores, err := OpenStores(Options{Dir: appDir, FS: errorfs.Wrap(memory, disk), MemTableBytes: 256 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := stores.Open(shop.Partition, shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(disk.hold)
+	ended := make(chan error, 1)
+	go func() {
+		o := st.NewOverlay()
+		for tx := uint64(1); ; tx++ {
+			o.Put([]table.Row{set(table.Components, fmt.Sprint("c", tx), strings.Repeat("ç", 5000))})
+			if err := st.Apply(o, Position{Transaction: tx, KeyedNext: int64(tx)}, nil); err != nil {
+				ended <- err
+				return
+			}
+			o.Reset()
+		}
+	}()
+	for !st.watch.stalled.Load() { // the event comes from inside of the write
+		runtime.Gosched()
+	}
+	close(disk.fail)
+	if err := <-ended; KindOf(err) != DiskFull || !strings.Contains(err.Error(), appDir+"/3") {
+		t.Errorf("the write that waited: %v", err)
+	}
+	if err := st.Close(); KindOf(err) != DiskFull {
+		t.Errorf("close: %v", err)
+	}
+	stores.Close()
+	close(disk.healed)
+	<-st.abandoned // only then the test may end: Pebble writes on until it is closed
+
+	again := openStore(t, memory.Kill())
+	if got := again.Position().Transaction; got == 0 || len(dump(t, again)) != int(got) {
+		t.Errorf("after a restart: transaction %d with %d rows", got, len(dump(t, again)))
 	}
 }
 

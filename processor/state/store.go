@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"kinfold/processor/table"
 )
 
-// Store holds the rows of one keyed partition. It belongs to one goroutine; only Snapshot, Stats, Err and Failed may be
-// called from others.
+// Store holds the rows of one keyed partition. It belongs to one goroutine; only Snapshot, Stats and Err may be called
+// from others.
 type Store struct {
 	stores *Stores
 	dir    string
@@ -25,6 +26,8 @@ type Store struct {
 	dirty  bool // something was written since the last Sync
 
 	erasures uint64 // see Erasures
+
+	abandoned chan struct{} // see write; nil while all is well, closed when Pebble is closed after all
 
 	// The iterators of point reads and of scans see the store as it was when they were made. They live until the next
 	// write or Reset, so a transaction makes each of them once.
@@ -317,7 +320,7 @@ func (s *Store) commit(do string, p Position, expire []table.Range) error {
 		return wrap(s.dir, do, err)
 	}
 	s.dirty = true
-	if err := s.batch.Commit(pebble.NoSync); err != nil {
+	if err := s.write(); err != nil {
 		return s.watch.fail(do, err)
 	}
 	if err := s.watch.err(); err != nil { // Pebble's answer was nil, see watcher.Fatalf
@@ -325,6 +328,30 @@ func (s *Store) commit(do string, p Position, expire []table.Range) error {
 	}
 	s.pos = p
 	return nil
+}
+
+// write commits the batch. A write may have to wait for a flush, and Pebble tries a flush that fails again and again: then the
+// store is abandoned, and closes itself should the write ever end.
+func (s *Store) write() error {
+	written := make(chan error, 1)
+	go func() { written <- s.batch.Commit(pebble.NoSync) }()
+	select {
+	case err := <-written:
+		return err
+	case <-s.watch.failed:
+	}
+	select {
+	case err := <-written:
+		return err
+	case <-time.After(failedWriteWait):
+	}
+	s.abandoned = make(chan struct{})
+	go func() {
+		<-written
+		_ = s.db.Close()
+		close(s.abandoned)
+	}()
+	return s.watch.err()
 }
 
 // setRow writes one row into a batch without making a key of it first.
@@ -377,11 +404,13 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.readers.Wait()
 	err := errors.Join(s.release(), s.Sync())
-	if closed := s.batch.Close(); err == nil {
-		err = wrap(s.dir, "close", closed)
-	}
-	if closed := s.db.Close(); err == nil {
-		err = wrap(s.dir, "close", closed)
+	if s.abandoned == nil {
+		if closed := s.batch.Close(); err == nil {
+			err = wrap(s.dir, "close", closed)
+		}
+		if closed := s.db.Close(); err == nil {
+			err = wrap(s.dir, "close", closed)
+		}
 	}
 	s.stores.mu.Lock()
 	delete(s.stores.open, s.id.Partition)
@@ -393,7 +422,3 @@ func (s *Store) Close() error {
 // Err is the error that Pebble met by itself, in a flush or a compaction, or that ended an earlier call; nil while all
 // is well.
 func (s *Store) Err() error { return s.watch.err() }
-
-// Failed is closed when Err is no longer nil. Watch it beside the loop: a write that waits for a flush waits for ever
-// when the flush cannot succeed.
-func (s *Store) Failed() <-chan struct{} { return s.watch.failed }

@@ -40,6 +40,7 @@ const (
 	l0StopWrites    = 24              // sublevels of L0 before writes wait
 	rangeFlushDelay = time.Minute     // an expired range frees its disk space by then, on an idle partition too
 	slowWrite       = 5 * time.Second // a write that takes longer is logged and counted
+	failedWriteWait = time.Second     // for a write to end by itself when the store has failed
 	batchRetained   = 4 << 20         // bytes of a batch's buffer that are kept for the next
 	instanceIDBytes = 8               // random bytes of an instance id
 	lockFile        = "LOCK"          // in the directory of the app
