@@ -15,7 +15,7 @@ import (
 
 // scenarios are what goes wrong in ways that chance alone seldom brings together. A seed has one of them, or none.
 var scenarios = []func(p *Plan, r *rand.Rand, horizon time.Duration){
-	nothing, nothing, nothing, (*Plan).storm, (*Plan).lateCommit, (*Plan).amnesia, (*Plan).liar, (*Plan).lateLook, (*Plan).slowRead,
+	nothing, nothing, nothing, (*Plan).storm, (*Plan).lateCommit, (*Plan).amnesia, (*Plan).liar, (*Plan).lateLook, (*Plan).slowRead, (*Plan).wander, (*Plan).backlog,
 }
 
 func nothing(*Plan, *rand.Rand, time.Duration) {}
@@ -95,6 +95,39 @@ func (p *Plan) slowRead(r *rand.Rand, horizon time.Duration) {
 		Process: i, Key: kmsg.Fetch, Only: OfReplay, Skip: r.IntN(4), Times: 1,
 		Verdict: Verdict{Action: pick(r, Late, Delay), Hold: 10*time.Second + within(r, 30*time.Second)},
 	})
+}
+
+// wander lets one process come and go while another stays: partitions leave it and come back within one session, and what happened
+// to them meanwhile is in the feeds before and after.
+func (p *Plan) wander(r *rand.Rand, _ time.Duration) {
+	both := []config.Stage{config.StageIngest, config.StageResolve}
+	p.Processes = [][]config.Stage{both, both}
+	p.Partitions = max(p.Partitions, 2)
+	people := newPeople(r)
+	p.Steps = nil
+	at := time.Duration(0)
+	for range 3 + r.IntN(4) {
+		for _, deed := range []Deed{Stop, Start} {
+			p.Steps = append(p.Steps, Step{At: at, Do: Feed, Lines: people.talk(10 + r.IntN(10))}, Step{At: at + time.Second, Do: deed, Process: 1})
+			at += 4*time.Second + within(r, 4*time.Second)
+		}
+	}
+	p.Steps = append(p.Steps, Step{At: at, Do: Feed, Lines: people.talk(20)})
+}
+
+// backlog lets stage 2 be away for longer than the duplicate window, which counts in the time of the records: what is repeated
+// within it is a duplicate, whenever somebody comes to look.
+func (p *Plan) backlog(r *rand.Rand, _ time.Duration) {
+	p.Processes = [][]config.Stage{{config.StageIngest}, {config.StageResolve}}
+	p.Window, p.MaxRecords = 20*time.Second, pick(r, 3, 10)
+	people := newPeople(r)
+	lines := people.talk(20)
+	p.Steps = []Step{
+		{At: time.Second, Do: Feed, Lines: lines},
+		{At: 4 * time.Second, Do: Kill, Process: 1, Crash: &Crash{Kept: pick(r, 0, 100), Wiped: r.IntN(4) == 0, Back: 25*time.Second + within(r, 40*time.Second)}},
+		{At: 5 * time.Second, Do: Feed, Lines: append(people.talk(10), lines...)},
+		{At: 80 * time.Second, Do: Feed, Lines: people.talk(10)},
+	}
 }
 
 // OfReplay reports whether a request reads a changelog.
