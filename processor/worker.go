@@ -115,6 +115,9 @@ func (w *worker) live(ctx context.Context) (committed bool, err error) {
 		if err := w.stage.assign(ctx, s); err != nil {
 			return committed, err
 		}
+		if err := s.Settle(ctx); err != nil {
+			return committed, err
+		}
 		if joined { // before assign looked: so what it owns is restored
 			w.ready.Store(true)
 			w.joined.CompareAndSwap(0, time.Now().UnixNano())

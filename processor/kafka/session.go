@@ -61,6 +61,7 @@ type Session struct {
 	changed     bool                     // assignment changed since the last Assigned
 	woken       bool                     // see Wake; guarded by mu
 	rebalancing bool                     // revoked, not yet assigned
+	revoked     bool                     // see Settle
 	wantCommit  bool                     // a rebalance waits for this transaction to end
 	lost        bool
 	cancelPoll  context.CancelFunc
@@ -137,6 +138,7 @@ func (s *Session) onRevoked(gone map[string][]int32, lost bool) {
 		for _, p := range ps {
 			delete(s.assigned, TopicPartition{t, p})
 			delete(s.lag, TopicPartition{t, p})
+			s.revoked = true
 		}
 	}
 	s.changed, s.rebalancing, s.wantCommit = true, true, false
@@ -184,6 +186,25 @@ func (s *Session) Joined() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.assignments > 0
+}
+
+// Settle ends a revocation that the caller has carried out: nothing of what was revoked is open any more. Without it the client
+// would abort the next transaction, because it cannot know. It belongs where nothing is polled and no transaction has begun, after
+// Assigned.
+func (s *Session) Settle(ctx context.Context) error {
+	s.mu.Lock()
+	settle := s.revoked && !s.changed && !s.lost // who was thrown out of the group begins a new life
+	if settle {
+		s.revoked = false
+	}
+	s.mu.Unlock()
+	if !settle {
+		return nil
+	}
+	if _, err := s.gts.End(ctx, kgo.TryAbort); err != nil { // of nothing: it resets what the client remembers
+		return fmt.Errorf("settle a revocation: %w", err)
+	}
+	return nil
 }
 
 // RebalanceWaits reports that a rebalance is held up by the records polled since the last AllowRebalance.
@@ -238,6 +259,12 @@ func (s *Session) Poll(ctx context.Context, maxRecords int, each func(*Record)) 
 	})
 	if len(errs) > 0 {
 		return 0, errors.Join(errs...)
+	}
+	s.mu.Lock()
+	revoked := s.revoked
+	s.mu.Unlock()
+	if revoked && fetches.NumRecords() > 0 { // the client aborts a transaction that these would be in
+		return 0, errors.New("partitions were revoked while records were fetched")
 	}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if len(f.Records) == 0 {

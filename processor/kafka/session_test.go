@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"kinfold/processor/kafka"
 	"kinfold/processor/kafka/embedded"
@@ -75,8 +77,12 @@ func fill(t *testing.T, c *kafka.Config, topic string, from, n int) {
 }
 
 func open(t *testing.T, c *kafka.Config, group, in string) *kafka.Session {
+	return openAs(t, c, group, "one", in)
+}
+
+func openAs(t *testing.T, c *kafka.Config, group, instance, in string) *kafka.Session {
 	s, err := kafka.OpenSession(within(t), c, kafka.SessionOptions{
-		Group: group, InstanceID: "one", Topics: []string{in},
+		Group: group, InstanceID: instance, Topics: []string{in},
 		TransactionTimeout: 15 * time.Second, SessionTimeout: 20 * time.Second,
 		MaxMessageBytes: func(string) int32 { return 1 << 20 }, FetchMaxBytes: 16 << 20,
 	})
@@ -136,6 +142,55 @@ func values(t *testing.T, a *kafka.Admin, topic string, partitions int32) map[st
 		}
 	}
 	return got
+}
+
+// A member gives a partition to one that joins, between two transactions. Once it has settled that, its next transaction commits.
+func TestAMemberThatGivesAPartitionAwayCommitsItsNextTransaction(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, c *kafka.Config) {
+		in, out, group := unique(t, "in"), unique(t, "out"), unique(t, "group")
+		a := admin(t, c)
+		create(t, a, in, 2)
+		create(t, a, out, 2)
+		adm, err := kadm.NewOptClient(kgo.SeedBrokers(c.Brokers...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer adm.Close()
+		// settled waits until each of the members has its share, and the group is at rest.
+		settled := func(share int, members ...*kafka.Session) {
+			t.Helper()
+			for ctx, rest := within(t), false; ; {
+				ready := rest
+				for _, m := range members {
+					owned, changed := m.Assigned()
+					ready = ready && len(owned) == share && !changed
+					poll, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+					n, err := m.Poll(poll, 1, func(*kafka.Record) {})
+					cancel()
+					m.AllowRebalance()
+					if n > 0 || err != nil || ctx.Err() != nil {
+						t.Fatalf("waiting for %d members: %d records, %v, %v", len(members), n, err, ctx.Err())
+					}
+				}
+				if ready {
+					return
+				}
+				groups, err := adm.DescribeGroups(ctx, group)
+				rest = err == nil && groups[group].State == "Stable" && len(groups[group].Members) == len(members)
+			}
+		}
+		s := open(t, c, group, in)
+		defer s.Close()
+		settled(2, s)
+		other := openAs(t, c, group, "two", in)
+		defer other.Close()
+		settled(1, s, other)
+		if err := s.Settle(within(t)); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, c, in, 0, 50)
+		copyRecords(t, s, out, 10, true)
+	})
 }
 
 func TestNextLifeOfAMemberAbortsWhatTheFormerLeftOpenAndReadsItAgain(t *testing.T) {
