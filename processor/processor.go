@@ -69,7 +69,8 @@ type Processor struct {
 	api     *api
 
 	mu      sync.Mutex
-	workers []*worker
+	workers []*worker               // guarded by mu
+	cancel  context.CancelCauseFunc // of Run; nil before; guarded by mu
 }
 
 // Open takes the state directory and the HTTP address. It starts no goroutine and asks nobody on the network.
@@ -88,7 +89,7 @@ func Open(c *config.Config, o Options) (_ *Processor, err error) {
 	}
 	p.kafka.Metrics, p.kafka.Dial = p.metrics.registry, o.Dial
 	p.stores, err = state.OpenStores(state.Options{
-		Dir: filepath.Join(c.StateDir, c.App), FS: o.FS, CacheBytes: int64(c.CacheBytes), Logger: o.Logger,
+		Dir: filepath.Join(c.StateDir, c.App), FS: o.FS, CacheBytes: int64(c.CacheBytes), Logger: o.Logger, Failed: p.storeFailed,
 	})
 	if err != nil {
 		return nil, stopState(err)
@@ -125,6 +126,9 @@ func (p *Processor) HTTPAddr() string { return p.http.listener.Addr().String() }
 func (p *Processor) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	p.mu.Lock()
+	p.cancel = cancel
+	p.mu.Unlock()
 	var wg sync.WaitGroup
 	start := func(run func() error) {
 		wg.Go(func() {
@@ -149,6 +153,13 @@ func (p *Processor) Run(ctx context.Context) error {
 		p.log.Info("stopped")
 	}
 	return err
+}
+
+// storeFailed stops the process: the stage that owns the store may have nothing to write that would show it.
+func (p *Processor) storeFailed(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cancel(stopState(err))
 }
 
 // workersDone waits for the stages first, so that health and metrics answer while they stop.

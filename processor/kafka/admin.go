@@ -178,10 +178,6 @@ func (a *Admin) Drained(ctx context.Context, group string, topics ...string) (bo
 		if err != nil || !drained || at >= end.Offset {
 			return
 		}
-		if end.Offset-at > controlRun {
-			drained = false
-			return
-		}
 		err = a.ReadRange(ctx, TopicPartition{end.Topic, end.Partition}, at, end.Offset, func(*Record) error { return errFound })
 		if errors.Is(err, errFound) {
 			drained, err = false, nil
@@ -189,9 +185,6 @@ func (a *Admin) Drained(ctx context.Context, group string, topics ...string) (bo
 	})
 	return drained, err
 }
-
-// controlRun is how many control records may follow each other at the end of a partition before it is taken for records.
-const controlRun = 64
 
 // Committed is the number of records of the topics that the group has committed, counted from offset 0.
 func (a *Admin) Committed(ctx context.Context, group string, topics ...string) (n int64, err error) {

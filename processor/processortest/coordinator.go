@@ -92,5 +92,13 @@ func (c *coordinator) log() {
 			assigned, _ := m.Assigned.AsConsumer()
 			c.t.Logf("  member %s from %s: %+v", m.MemberID, m.ClientHost, assigned)
 		}
+		lags, err := c.groups.Lag(context.Background(), g.Group)
+		if err != nil {
+			c.t.Logf("  lag: %v", err)
+			continue
+		}
+		for _, l := range lags[g.Group].Lag.Sorted() {
+			c.t.Logf("  %s partition %d: committed %d of %d", l.Topic, l.Partition, l.Commit.At, l.End.Offset)
+		}
 	}
 }

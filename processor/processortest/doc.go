@@ -6,7 +6,7 @@
 //	people.go     what is said: interactions, repeated, contradicted, nonsense
 //	world.go      brokers, network and processes; how a process lives and dies
 //	run.go        a plan carried out, and judged
-//	faults.go     which request is hit by what
+//	faults.go     which request is hit by what; disk.go, which operation of a disk
 //	network.go    hosts and listeners; link.go, a connection whose requests pass a judge; stream.go, bytes one way;
 //	              answer.go, answers that no broker gave
 //	traces.go     what a run leaves behind: logs, offsets, rows on the disks

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kinfold/processor/config"
@@ -47,6 +48,7 @@ type Step struct {
 	Lines   []string      // of Feed
 	For     time.Duration // of Hold and Outage
 	Crash   *Crash        // of Kill
+	Disk    *DiskFault    // of BadDisk
 }
 
 // Deed is what a step does.
@@ -54,16 +56,17 @@ type Deed uint8
 
 // The deeds.
 const (
-	Feed   Deed = iota // write Lines to the input
-	Kill               // Crash a process
-	Stop               // stop a process in good order
-	Start              // start a process that does not run
-	Hold               // nothing reaches or leaves a process for a while
-	Outage             // the brokers are away for a while
-	Move               // partitions and coordinators move to other brokers
+	Feed    Deed = iota // write Lines to the input
+	Kill                // Crash a process
+	Stop                // stop a process in good order
+	Start               // start a process that does not run
+	Hold                // nothing reaches or leaves a process for a while
+	Outage              // the brokers are away for a while
+	Move                // partitions and coordinators move to other brokers
+	BadDisk             // the disk of a process begins to fail
 )
 
-var deedNames = [...]string{"feed", "kill", "stop", "start", "hold", "outage", "move"}
+var deedNames = [...]string{"feed", "kill", "stop", "start", "hold", "outage", "move", "bad disk"}
 
 func (d Deed) String() string { return deedNames[d] }
 
@@ -90,6 +93,9 @@ func (p *Plan) String() string {
 		}
 		if s.Crash != nil {
 			fmt.Fprintf(&b, " %s", s.Crash)
+		}
+		if s.Disk != nil {
+			fmt.Fprintf(&b, " %s", s.Disk)
 		}
 	}
 	return b.String()
@@ -183,6 +189,9 @@ func (p *Plan) drawDeeds(r *rand.Rand, horizon time.Duration) {
 	if p.Brokers > 1 {
 		add(3, func() Step { return Step{At: within(r, horizon), Do: Move} })
 	}
+	if r.IntN(4) == 0 {
+		p.Steps = append(p.Steps, Step{At: within(r, horizon), Do: BadDisk, Process: any(), Disk: drawDiskFault(r)})
+	}
 }
 
 // drawCrash draws the end of a process. Most come back soon, some when the group has given up on them, and some when a short
@@ -198,6 +207,10 @@ func drawCrash(r *rand.Rand) *Crash {
 		c.Back = within(r, time.Second)
 	}
 	return c
+}
+
+func drawDiskFault(r *rand.Rand) *DiskFault {
+	return &DiskFault{Skip: r.IntN(200), Times: pick(r, 1, 1, 3), Kind: pick(r, errorfs.OpIsRead, errorfs.OpIsWrite, errorfs.OpIsWrite), Err: pick(r, Full, Broken)}
 }
 
 func drawRule(r *rand.Rand, processes int) Rule {

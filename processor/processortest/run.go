@@ -52,12 +52,22 @@ func Simulate(t testing.TB, plan *Plan, probe Probe) *Result {
 	}
 	lived := time.Since(epoch)
 	w.Close()
+	for _, p := range w.procs {
+		for range p.bad.failed() {
+			w.faults.counted("disk fault")
+		}
+	}
 	return &Result{Problems: w.problems, Faults: w.faults.counts(), Lines: w.fed, Lived: lived}
 }
 
 // Run carries out the plan of a world: its steps, with its rules in force; then everything is made whole, must drain, and a last
 // feed is read by processes one of which has lost its disk.
 func (w *World) Run() {
+	for _, s := range w.plan.Steps {
+		if s.Do == BadDisk && s.At == 0 { // it fails from the first operation on
+			w.procs[s.Process].bad.begin(s.Disk)
+		}
+	}
 	for _, p := range w.procs {
 		w.start(p)
 	}
@@ -67,6 +77,9 @@ func (w *World) Run() {
 		w.do(s)
 	}
 	w.faults.heal()
+	for _, p := range w.procs {
+		p.bad.begin(nil)
+	}
 	if !w.drain() {
 		return
 	}
@@ -131,6 +144,10 @@ func (w *World) do(s Step) {
 	case Hold:
 		if l := w.lifeOf(w.procs[s.Process]); l != nil {
 			l.host.Hold(s.For)
+		}
+	case BadDisk:
+		if s.At > 0 {
+			w.procs[s.Process].bad.begin(s.Disk)
 		}
 	case Outage:
 		w.net.Down(s.For)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -63,6 +64,7 @@ type proc struct {
 	index  int
 	stages []config.Stage
 	disk   state.MemoryFS
+	bad    disk  // what of the disk fails
 	disks  int   // how many it had before
 	life   *life // nil: it does not run
 	lives  int
@@ -161,12 +163,16 @@ func (w *World) start(p *proc) {
 	l := &life{host: w.net.Host(fmt.Sprintf("p%d.%d", p.index, p.lives)), ended: make(chan struct{})}
 	log := slog.New(slog.DiscardHandler)
 	if w.plan.Log {
-		log = slog.New(slog.NewTextHandler(w.t.Output(), nil)).With("process", l.host.Name)
+		log = slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("process", l.host.Name)
 	}
 	w.faults.born(l.host, p)
 	var err error
-	l.p, err = processor.Open(w.config(p), processor.Options{Logger: log, FS: p.disk, Dial: l.host.Dial, Listen: w.net.Listen})
-	if err != nil {
+	l.p, err = processor.Open(w.config(p), processor.Options{Logger: log, FS: errorfs.Wrap(p.disk, &p.bad), Dial: l.host.Dial, Listen: w.net.Listen})
+	switch {
+	case err != nil && p.bad.blamed(err):
+		w.repair(p)
+		return
+	case err != nil:
 		w.problems = append(w.problems, fmt.Sprintf("process %s does not open: %v", l.host.Name, err))
 		return
 	}
@@ -182,6 +188,8 @@ func (w *World) start(p *proc) {
 		defer w.mu.Unlock()
 		switch {
 		case l.crashed || err == nil:
+		case p.bad.blamed(err):
+			w.repair(p)
 		case l.forgot && saysForgotten(err): // as it has to; somebody starts it again
 			time.AfterFunc(restartAfter, func() { w.start(p) })
 		default:
@@ -192,6 +200,14 @@ func (w *World) start(p *proc) {
 		}
 		close(l.ended)
 	}()
+}
+
+// repair looks after the disk of a process that ended because of it, and starts it again. w.mu is held.
+func (w *World) repair(p *proc) {
+	w.faults.counted("disk failed")
+	p.bad.begin(nil)
+	p.disk = p.disk.Kill()
+	time.AfterFunc(restartAfter, func() { w.start(p) })
 }
 
 // stop ends a process in good order.

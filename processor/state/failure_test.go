@@ -89,6 +89,71 @@ func TestFullDiskStopsTheStoreAndLosesNothing(t *testing.T) {
 	}
 }
 
+// failsAt is a file system of which one operation fails.
+type failsAt struct {
+	kind errorfs.OpReadWrite
+	err  error
+	left atomic.Int64 // operations before it
+}
+
+func (f *failsAt) String() string { return "fails at" }
+
+// MaybeError passes the syncs of directories: where one fails, Pebble panics, and the process dies of it.
+func (f *failsAt) MaybeError(op errorfs.Op) error {
+	directory := op.Kind == errorfs.OpFileSync && !strings.Contains(op.Path[strings.LastIndexByte(op.Path, '/'):], ".")
+	if op.Kind.ReadOrWrite() == f.kind && !directory && f.left.Add(-1) == -1 {
+		return &os.PathError{Op: "disk", Path: op.Path, Err: f.err}
+	}
+	return nil
+}
+
+// One operation fails while a store is opened, wherever that is: either it is opened all the same, or the error says which
+// directory it is about and what to do, and the next Open finds everything.
+func TestAStoreIsOpenedOrSaysWhyNot(t *testing.T) {
+	live := NewMemoryFS()
+	st := openStore(t, live)
+	o := st.NewOverlay()
+	o.Put([]table.Row{set(table.Components, "a", "ñ"), set(table.Components, "b", "ç")})
+	if err := errors.Join(st.Apply(o, Position{Transaction: 1, KeyedNext: 7}, nil), st.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range []struct {
+		kind errorfs.OpReadWrite
+		err  syscall.Errno
+		what Kind
+	}{{errorfs.OpIsRead, syscall.EIO, Failed}, {errorfs.OpIsWrite, syscall.EIO, Failed}, {errorfs.OpIsWrite, syscall.ENOSPC, DiskFull}} {
+		refused := 0
+		for at := int64(0); ; at++ {
+			disk, fails := live.Kill(), &failsAt{kind: fault.kind, err: fault.err}
+			fails.left.Store(at)
+			stores, err := OpenStores(Options{Dir: appDir, FS: errorfs.Wrap(disk, fails)})
+			if err == nil {
+				var st *Store
+				if st, err = stores.Open(shop.Partition, shop); err == nil {
+					st.Close()
+				}
+				stores.Close()
+			}
+			if fails.left.Load() >= 0 {
+				if at < 10 || refused == 0 {
+					t.Errorf("%s %s: %d places, %d refused: the disk hardly ever failed", fault.kind, fault.err, at, refused)
+				}
+				break
+			}
+			if err != nil {
+				refused++
+				if kind := KindOf(err); kind != fault.what && kind != Corrupt || !strings.Contains(err.Error(), appDir) || !strings.Contains(err.Error(), "start again") {
+					t.Errorf("%s %s at %d: %v", fault.kind, fault.err, at, err)
+				}
+			}
+			again := openStore(t, disk.Kill())
+			if again.Position().KeyedNext != 7 || len(dump(t, again)) != 2 {
+				t.Errorf("%s %s at %d: after a restart at %v with %d rows", fault.kind, fault.err, at, again.Position(), len(dump(t, again)))
+			}
+		}
+	}
+}
+
 // stuck is a file system that holds up what is written to tables until it is told to fail it, and goes on when it is healed.
 type stuck struct {
 	hold, fail, healed chan struct{} // closed when that begins
@@ -375,7 +440,13 @@ func TestChangelogRecordOfAnUnloggedTableIsAnError(t *testing.T) {
 
 func TestPebbleFaultWithoutAnErrorPanics(t *testing.T) {
 	w := newWatcher(appDir, slog.New(slog.DiscardHandler))
-	w.Fatalf("commit: %v", vfs.ErrUnsupported)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.Fatalf("commit: %v", vfs.ErrUnsupported)
+		t.Error("Pebble goes on after an error of the disk")
+	}()
+	<-ended
 	if KindOf(w.err()) != Failed || !errors.Is(w.err(), vfs.ErrUnsupported) {
 		t.Errorf("with an error: %v", w.err())
 	}

@@ -44,7 +44,7 @@ func (s *Store) loadErasures() error {
 // Compact rewrites the tables that hold identifiers, so that nothing deleted is left in the tables in use. It may run beside
 // all other methods but Close, which must wait for it; end ctx to have it stop early.
 func (s *Store) Compact(ctx context.Context) error {
-	if err := s.db.Flush(); err != nil {
+	if _, err := s.watch.bounded(s.db.Flush); err != nil {
 		return wrap(s.dir, "flush", err)
 	}
 	for _, info := range table.All {

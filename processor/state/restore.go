@@ -127,7 +127,7 @@ func (r *Restorer) finish(ctx context.Context, p Position) error {
 	if err := s.release(); err != nil {
 		return err
 	}
-	if err := s.db.Ingest(ctx, r.files); err != nil {
+	if err := s.run(func() error { return s.db.Ingest(ctx, r.files) }); err != nil {
 		return s.watch.fail("restore", err)
 	}
 	return s.watch.err()

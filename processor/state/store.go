@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -27,7 +26,7 @@ type Store struct {
 
 	erasures uint64 // see Erasures
 
-	abandoned chan struct{} // see write; nil while all is well, closed when Pebble is closed after all
+	abandoned chan struct{} // see run; nil while all is well, closed when Pebble is closed after all
 
 	// The iterators of point reads and of scans see the store as it was when they were made. They live until the next
 	// write or Reset, so a transaction makes each of them once.
@@ -59,14 +58,27 @@ func (s *Stores) Open(partition int32, id Identity) (*Store, error) {
 		return nil, wrap(dir, "open", err)
 	}
 	st := &Store{stores: s, dir: dir, id: id, watch: newWatcher(dir, s.log), rows: newRowCache(s.rowCacheBytes)}
+	st.watch.tell = s.opts.Failed
 	st.opts = s.pebbleOptions(st.watch)
-	var err error
-	if st.db, err = pebble.Open(dir, st.opts); err != nil {
+	late, err := st.watch.bounded(func() (err error) {
+		st.db, err = pebble.Open(dir, st.opts) // it flushes what it finds in the log
+		return err
+	})
+	if late != nil {
+		go func() {
+			if <-late == nil {
+				_ = st.db.Close()
+			}
+		}()
+	}
+	if err != nil {
 		return nil, wrap(dir, "open", err)
 	}
 	if err := st.load(ladder); err != nil {
-		if closed := st.db.Close(); closed != nil {
-			s.log.Warn("close of a state store that was not accepted", "directory", dir, "error", closed)
+		if st.abandoned == nil {
+			if _, closed := st.watch.bounded(st.db.Close); closed != nil {
+				s.log.Warn("close of a state store that was not accepted", "directory", dir, "error", closed)
+			}
 		}
 		return nil, wrap(dir, "open", err)
 	}
@@ -112,8 +124,10 @@ func (s *Store) load(rungs []rung) error {
 	if err := s.loadErasures(); err != nil {
 		return err
 	}
-	err = climb(s.db, rungs, format, func(b *pebble.Batch, version uint16) error {
-		return b.Set(positionKey, appendPosition(nil, version, s.pos), nil)
+	err = s.run(func() error {
+		return climb(s.db, rungs, format, func(b *pebble.Batch, version uint16) error {
+			return b.Set(positionKey, appendPosition(nil, version, s.pos), nil)
+		})
 	})
 	if err == nil {
 		err = s.watch.err()
@@ -135,7 +149,7 @@ func (s *Store) create(format uint16) error {
 	defer b.Close()
 	b.Set(identityKey, appendIdentity(nil, s.id), nil)
 	b.Set(positionKey, appendPosition(nil, format, s.pos), nil)
-	if err := b.Commit(pebble.Sync); err != nil {
+	if err := s.run(func() error { return b.Commit(pebble.Sync) }); err != nil {
 		return err
 	}
 	return s.watch.err()
@@ -320,7 +334,7 @@ func (s *Store) commit(do string, p Position, expire []table.Range) error {
 		return wrap(s.dir, do, err)
 	}
 	s.dirty = true
-	if err := s.write(); err != nil {
+	if err := s.run(func() error { return s.batch.Commit(pebble.NoSync) }); err != nil {
 		return s.watch.fail(do, err)
 	}
 	if err := s.watch.err(); err != nil { // Pebble's answer was nil, see watcher.Fatalf
@@ -330,28 +344,19 @@ func (s *Store) commit(do string, p Position, expire []table.Range) error {
 	return nil
 }
 
-// write commits the batch. A write may have to wait for a flush, and Pebble tries a flush that fails again and again: then the
-// store is abandoned, and closes itself should the write ever end.
-func (s *Store) write() error {
-	written := make(chan error, 1)
-	go func() { written <- s.batch.Commit(pebble.NoSync) }()
-	select {
-	case err := <-written:
-		return err
-	case <-s.watch.failed:
+// run does what may wait for a flush. Where that never ends the store is abandoned: Close leaves Pebble alone, which is closed should
+// do end after all.
+func (s *Store) run(do func() error) error {
+	late, err := s.watch.bounded(do)
+	if late != nil {
+		s.abandoned = make(chan struct{})
+		go func() {
+			<-late
+			_ = s.db.Close()
+			close(s.abandoned)
+		}()
 	}
-	select {
-	case err := <-written:
-		return err
-	case <-time.After(failedWriteWait):
-	}
-	s.abandoned = make(chan struct{})
-	go func() {
-		<-written
-		_ = s.db.Close()
-		close(s.abandoned)
-	}()
-	return s.watch.err()
+	return err
 }
 
 // setRow writes one row into a batch without making a key of it first.
@@ -380,7 +385,7 @@ func (s *Store) Sync() error {
 	if !s.dirty {
 		return nil
 	}
-	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+	if err := s.run(func() error { return s.db.LogData(nil, pebble.Sync) }); err != nil {
 		return s.watch.fail("sync", err)
 	}
 	if err := s.watch.err(); err != nil {
@@ -408,7 +413,7 @@ func (s *Store) Close() error {
 		if closed := s.batch.Close(); err == nil {
 			err = wrap(s.dir, "close", closed)
 		}
-		if closed := s.db.Close(); err == nil {
+		if _, closed := s.watch.bounded(s.db.Close); err == nil {
 			err = wrap(s.dir, "close", closed)
 		}
 	}

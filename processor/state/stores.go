@@ -40,7 +40,7 @@ const (
 	l0StopWrites    = 24              // sublevels of L0 before writes wait
 	rangeFlushDelay = time.Minute     // an expired range frees its disk space by then, on an idle partition too
 	slowWrite       = 5 * time.Second // a write that takes longer is logged and counted
-	failedWriteWait = time.Second     // for a write to end by itself when the store has failed
+	failedWait      = time.Second     // for what waits for a flush to end by itself when the store has failed
 	batchRetained   = 4 << 20         // bytes of a batch's buffer that are kept for the next
 	instanceIDBytes = 8               // random bytes of an instance id
 	lockFile        = "LOCK"          // in the directory of the app
@@ -59,6 +59,9 @@ type Options struct {
 	RestoreBytes  int64        // memory of a full restore; 0: DefaultRestoreBytes
 	OpenFiles     int          // tables held open by the process; 0: DefaultOpenFiles
 	Logger        *slog.Logger // nil: no log. Pebble's own messages go to it at level debug
+	// Failed, when set, is told the first error of a store that writes no more, from whichever goroutine met it: a flush can
+	// fail while nobody writes. It must not call back.
+	Failed func(error)
 }
 
 // Stores is the state directory of an app: its lock, and what all its stores share. Its methods may be called from

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -18,6 +20,7 @@ type watcher struct {
 	log     *slog.Logger
 	failure atomic.Pointer[Error]
 	failed  chan struct{} // closed when failure is set
+	tell    func(error)   // told the failure; may be nil
 	once    sync.Once
 	stalls  atomic.Int64
 	stalled atomic.Bool
@@ -37,6 +40,9 @@ func (w *watcher) fail(do string, err error) error {
 		w.failure.Store(e)
 		close(w.failed)
 		w.log.Error("state store has failed", "error", e)
+		if w.tell != nil {
+			w.tell(e)
+		}
 	})
 	return w.err()
 }
@@ -47,6 +53,34 @@ func (w *watcher) err() error {
 		return e
 	}
 	return nil
+}
+
+// bounded does what may wait for a flush: Pebble tries a flush that fails again and again, and who waits for it waits for ever. Once
+// the store has failed, what does not end within failedWait is left to itself: the error is then the store's, and late hands out
+// what do says should it end after all.
+func (w *watcher) bounded(do func() error) (late <-chan error, err error) {
+	done := make(chan error, 1)
+	go func() {
+		defer close(done) // where do ended by Fatalf it says nothing
+		done <- do()
+	}()
+	ended := func(err error, said bool) (<-chan error, error) {
+		if !said {
+			err = w.err()
+		}
+		return nil, err
+	}
+	select {
+	case err, said := <-done:
+		return ended(err, said)
+	case <-w.failed:
+	}
+	select {
+	case err, said := <-done:
+		return ended(err, said)
+	case <-time.After(failedWait):
+	}
+	return done, w.err()
 }
 
 // Infof is part of pebble.Logger.
@@ -61,16 +95,16 @@ func (w *watcher) debug(format string, args []any) {
 	}
 }
 
-// Fatalf is part of pebble.Logger; Pebble's own exits the process. Where Pebble calls it for an error of the disk (log
-// or manifest not written, file corrupt) it also returns that error or goes on without it, so the error is kept and
-// the call returns: the write that met it, and each after it, answers with the error, and the store can be closed.
-// Without an error Pebble has found a fault in itself and holds locks: nothing can be saved, so it panics.
+// Fatalf is part of pebble.Logger; Pebble's own exits the process. Where Pebble calls it for an error of the disk (log or manifest
+// not written), what it holds in memory is no longer what is on the disk, and nothing may be written any more: the error is kept,
+// and the goroutine ends here, with the locks that it holds. Everybody else meets the error or is left behind by bounded, and the
+// process stops. Without an error Pebble has found a fault in itself: it panics.
 func (w *watcher) Fatalf(format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
 	for _, arg := range args {
 		if err, ok := arg.(error); ok {
 			w.fail("", fmt.Errorf("%s%w", prefix(message, err), err))
-			return
+			runtime.Goexit()
 		}
 	}
 	panic(fmt.Sprintf("state directory %s: pebble: %s", w.dir, message))
