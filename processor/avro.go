@@ -58,12 +58,29 @@ func (a *avroFormat) tree(rec *mapping.Record, to *source.Tree) (source.Node, *i
 	return a.decoder.Tree(rec.Value, valueOf(rec.Headers), to)
 }
 
-// learn makes sure that the schema of a value is known, or known to be unknown. With a ctx that is over it does not wait.
-func (a *avroFormat) learn(ctx context.Context, value []byte, headers func(name string) []byte) error {
+// unlearned is the key of the schema that has to be asked for before a value can be decoded; false: none.
+func (a *avroFormat) unlearned(value []byte, headers func(name string) []byte) (schemas.SchemaKey, bool) {
 	if value == nil {
+		return schemas.SchemaKey{}, false
+	}
+	return a.decoder.Unlearned(value, headers)
+}
+
+// ask makes sure that the schema of a value is known, or known to be unknown. It asks the registry once.
+func (a *avroFormat) ask(ctx context.Context, value []byte, headers func(name string) []byte) error {
+	key, unlearned := a.unlearned(value, headers)
+	if !unlearned {
 		return nil
 	}
-	key, unlearned := a.decoder.Unlearned(value, headers)
+	if err := a.registry.Learn(ctx, key); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+// learn is ask until there is an answer. With a ctx that is over it does not wait.
+func (a *avroFormat) learn(ctx context.Context, value []byte, headers func(name string) []byte) error {
+	key, unlearned := a.unlearned(value, headers)
 	if !unlearned {
 		return nil
 	}

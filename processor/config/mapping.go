@@ -4,23 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"kinfold/processor/source/mapping"
 	"kinfold/schemas/sources"
 )
-
-// isFile tells the path of a mapping from the name of one that comes with kinfold.
-func isFile(name string) bool {
-	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
-}
 
 // Compile compiles the mapping of a source; Load does so by itself.
 func (s *Source) Compile() (err error) {
 	if s.Mapping == "" || s.compiled != nil {
 		return nil
 	}
-	if !isFile(s.Mapping) && !slices.Contains(sources.Names(), s.Mapping) {
+	if !sources.IsFile(s.Mapping) && !slices.Contains(sources.Names(), s.Mapping) {
 		hint := "kinfold sources lists them; a file ends in .yaml"
 		if near := suggest(s.Mapping, sources.Names()); near != "" {
 			hint = fmt.Sprintf("did you mean %s? %s", near, hint)

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/source/mapping"
 )
 
 // advice says what to do about a reject, for each reason that a mapping or the identity rules give.
@@ -25,8 +26,23 @@ var advice = map[interaction.Reason]string{
 	interaction.ReasonEraseNotEnabled: "confirm it by hand, or allow the source to erase (allow_erase in its configuration)",
 }
 
-// adviceOn says what to do about a reject. In invalid_field it depends on the field.
-func adviceOn(rej *interaction.Reject) string {
+// unmapped is the advice where no mapping looked at the record: it is read as it came.
+var unmapped = map[interaction.Reason]string{
+	interaction.ReasonUnparsable: "compare the value with format and avro_framing of its source, or let the producer mend it; " +
+		"records of another form want a mapping",
+	interaction.ReasonMissingField:    "let the producer send the field, or read its records by a mapping",
+	interaction.ReasonInvalidField:    "let the producer mend the field, or read its records by a mapping",
+	interaction.ReasonBadStoreCode:    "let the producer mend store_code, or read its records by a mapping",
+	interaction.ReasonBadTime:         "let the producer mend occurred_at, or read its records by a mapping",
+	interaction.ReasonBadDirective:    "let its author mend the directive and send it again",
+	interaction.ReasonEraseNotEnabled: "set identity.erase_enabled, if persons may be erased here, and send the directive again",
+}
+
+// adviceOn says what to do about a reject of an item with that trace. In invalid_field it depends on the field.
+func adviceOn(rej *interaction.Reject, tr *mapping.Trace) string {
+	if text := unmapped[rej.Reason]; tr == nil && text != "" {
+		return text
+	}
 	if rej.Reason == interaction.ReasonInvalidField {
 		switch {
 		case rej.Detail == "occurred_at":

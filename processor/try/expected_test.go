@@ -46,7 +46,7 @@ func run(t testing.TB, source string, input []byte, o Options) (text, broken str
 		o.Rules = normalize.DefaultRules()
 	}
 	var out, errs bytes.Buffer
-	counts, err = New(m, o, &out, &errs).Run(context.Background(), NewLines(bytes.NewReader(input)))
+	counts, err = New(Mapped(m), o, &out, &errs).Run(context.Background(), NewLines(bytes.NewReader(input)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,7 +138,7 @@ func TestALongInputTakesNoMoreMemory(t *testing.T) {
 	}
 	for _, json := range []bool{true, false} {
 		g := &generated{line: []byte(line), left: 4_000}
-		counts, err := New(m, Options{Rules: normalize.DefaultRules(), JSON: json}, io.Discard, io.Discard).Run(context.Background(), NewLines(g))
+		counts, err := New(Mapped(m), Options{Rules: normalize.DefaultRules(), JSON: json}, io.Discard, io.Discard).Run(context.Background(), NewLines(g))
 		if err != nil || counts.Interactions != 4_000 {
 			t.Fatalf("%+v, %v", counts, err)
 		}
@@ -157,7 +157,7 @@ func TestTheOutputDoesNotWaitForTheNextRecord(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := New(m, Options{Rules: normalize.DefaultRules(), JSON: true}, out, io.Discard).Run(context.Background(), NewLines(in))
+		_, err := New(Mapped(m), Options{Rules: normalize.DefaultRules(), JSON: true}, out, io.Discard).Run(context.Background(), NewLines(in))
 		done <- err
 	}()
 	for range 3 {
@@ -180,13 +180,13 @@ func TestATrialEndsWithItsContextAndWithItsWriter(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := New(m, Options{Rules: normalize.DefaultRules()}, io.Discard, io.Discard).Run(ctx, NewLines(strings.NewReader(""))); err == nil {
+	if _, err := New(Mapped(m), Options{Rules: normalize.DefaultRules()}, io.Discard, io.Discard).Run(ctx, NewLines(strings.NewReader(""))); err == nil {
 		t.Error("an ended context gave no error")
 	}
 	closed, w := io.Pipe()
 	closed.Close()
 	for _, json := range []bool{true, false} {
-		_, err := New(m, Options{Rules: normalize.DefaultRules(), JSON: json}, w, io.Discard).Run(context.Background(), NewLines(strings.NewReader(`{"value_text":"{}"}`)))
+		_, err := New(Mapped(m), Options{Rules: normalize.DefaultRules(), JSON: json}, w, io.Discard).Run(context.Background(), NewLines(strings.NewReader(`{"value_text":"{}"}`)))
 		if err == nil {
 			t.Error("a writer that fails gave no error")
 		}
