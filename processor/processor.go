@@ -253,7 +253,7 @@ func (p *Processor) health() (ready bool, detail map[string]string) {
 	detail = map[string]string{}
 	ready = len(p.workers) > 0
 	if !ready {
-		detail["cluster"] = "waiting for Kafka"
+		detail["cluster"] = "waiting for Kafka or the schema registry"
 	}
 	for _, w := range p.workers {
 		ok, what := w.health(time.Now())
@@ -365,7 +365,7 @@ func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, regist
 		name := string(stageName)
 		m := p.metrics.stage(name)
 		return &worker{
-			name: name, stage: st, kafka: p.kafka, log: p.log, metrics: m, done: make(chan struct{}),
+			name: name, stage: st, kafka: p.kafka, log: p.log, metrics: m, done: make(chan struct{}), held: map[kafka.TopicPartition]int64{},
 			options: kafka.SessionOptions{
 				Group: p.c.Group(stageName), InstanceID: instance, Topics: topics,
 				TransactionTimeout: p.c.Commit.TransactionTimeout, SessionTimeout: p.c.Commit.SessionTimeout,
