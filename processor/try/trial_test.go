@@ -17,6 +17,24 @@ import (
 	"kinfold/schemas/sources"
 )
 
+// run takes a file of records through a mapping.
+func run(t testing.TB, source string, input []byte, o Options) (text, broken string, counts *Counts) {
+	t.Helper()
+	m, err := sources.Load(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Rules == nil {
+		o.Rules = normalize.DefaultRules()
+	}
+	var out, errs bytes.Buffer
+	counts, err = New(Mapped(m), o, &out, &errs).Run(context.Background(), NewLines(bytes.NewReader(input)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), counts
+}
+
 func TestEveryReasonHasAnAdvice(t *testing.T) {
 	decidedLater := map[interaction.Reason]bool{interaction.ReasonDuplicateConflict: true, interaction.ReasonComponentCap: true}
 	for _, r := range interaction.Reasons {
