@@ -30,36 +30,47 @@ import (
 )
 
 // avroLine is line in Avro, behind a registry's prefix, written with a schema of the caller's.
-func avroLine(t *testing.T, id uint32, schema string, jsonLine string) string {
+func avroLine(t testing.TB, id uint32, schema string, jsonLine string) string {
+	t.Helper()
+	return string(append(binary.BigEndian.AppendUint32([]byte{0}, id), avroBody(t, schema, jsonLine)...))
+}
+
+// avroBody is line in Avro alone, without an order.
+func avroBody(t testing.TB, schema string, jsonLine string) []byte {
 	t.Helper()
 	codec, err := goavro.NewCodec(schema)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var v map[string]any
-	mustUnmarshal(t, jsonLine, &v)
+	if err := json.Unmarshal([]byte(jsonLine), &v); err != nil {
+		t.Fatal(err)
+	}
 	ids := []any{}
 	for _, i := range v["identifiers"].([]any) {
 		m := i.(map[string]any)
 		ids = append(ids, map[string]any{"namespace": m["namespace"], "value": m["value"], "verified": false})
 	}
+	properties, _ := v["properties"].(map[string]any)
 	native := map[string]any{
 		"event_id": v["event_id"], "source": v["source"], "channel": v["channel"], "type": v["type"], "store_code": v["store_code"],
 		"user_id": goavro.Union("string", v["user_id"]), "occurred_at": int64(v["occurred_at"].(float64)), "identifiers": ids,
-		"order": nil, "traits": map[string]any{}, "properties": map[string]any{}, "cajero": "Inés",
+		"order": nil, "traits": map[string]any{}, "properties": properties, "cajero": "Inés",
 	}
-	body, err := codec.BinaryFromNative(binary.BigEndian.AppendUint32([]byte{0}, id), native)
+	body, err := codec.BinaryFromNative(nil, native)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(body)
+	return body
 }
 
 // evolved is our schema with one more field ahead of the payload.
-func evolved(t *testing.T) string {
+func evolved(t testing.TB) string {
 	t.Helper()
 	var schema map[string]any
-	mustUnmarshal(t, schemas.KindInteraction.Schema(), &schema)
+	if err := json.Unmarshal([]byte(schemas.KindInteraction.Schema()), &schema); err != nil {
+		t.Fatal(err)
+	}
 	fields := schema["fields"].([]any)
 	schema["fields"] = append([]any{map[string]any{"name": "cajero", "type": "string"}}, fields...)
 	text, err := json.Marshal(schema)

@@ -11,6 +11,7 @@ import (
 	"kinfold/processor/interaction"
 	"kinfold/processor/kafka"
 	"kinfold/processor/normalize"
+	"kinfold/processor/source/mapping"
 	"kinfold/processor/state"
 	"kinfold/processor/table"
 	"kinfold/schemas"
@@ -83,4 +84,35 @@ func HealthOfWaiting(waited time.Duration) (ok bool, what string) {
 	w.ready.Store(true)
 	w.slow.Store(now.Add(-waited).UnixNano())
 	return w.health(now)
+}
+
+// Step returns the step of stage 1, for records whose schemas are known from the one that is given. It says how many interactions
+// came of a record, and how many rejects.
+func Step(c *config.Config, of *mapping.Record) (func(rec *mapping.Record) (keyed, rejects int), error) {
+	log := slog.New(slog.DiscardHandler)
+	registry, err := openRegistry(c, log)
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := newInputs(c, registry, log)
+	if err != nil {
+		return nil, err
+	}
+	if avro := inputs[of.Topic].avro; avro != nil {
+		if err := avro.ask(context.Background(), of.Value, valueOf(of.Headers)); err != nil {
+			return nil, err
+		}
+	}
+	s := newIngestStep(&c.Identity, inputs)
+	return func(rec *mapping.Record) (keyed, rejects int) {
+		s.step(rec, interaction.Origin{}, func(t *taken) {
+			switch {
+			case t.reject != nil:
+				rejects++
+			case t.keyed != nil:
+				keyed++
+			}
+		})
+		return keyed, rejects
+	}, nil
 }

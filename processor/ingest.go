@@ -22,6 +22,7 @@ type ingestStep struct {
 
 	raw    interaction.Interaction // decoded, reused
 	mapped mapping.Result          // reused
+	taken  taken                   // reused
 	keyed  interaction.Keyed       // reused
 }
 
@@ -37,7 +38,8 @@ func (s *ingestStep) step(rec *mapping.Record, origin interaction.Origin, each f
 		s.mapRecord(in, rec, origin, each)
 		return
 	}
-	t := taken{keyed: &s.keyed, element: mapping.WholeRecord}
+	t := &s.taken
+	*t = taken{keyed: &s.keyed, element: mapping.WholeRecord}
 	if in.directive != nil {
 		t.reject = s.direct(in, rec, origin)
 	} else {
@@ -46,7 +48,7 @@ func (s *ingestStep) step(rec *mapping.Record, origin interaction.Origin, each f
 	if t.reject != nil {
 		t.keyed = nil
 	}
-	each(&t)
+	each(t)
 }
 
 // take decodes and normalises a native interaction.
@@ -68,8 +70,8 @@ func (s *ingestStep) direct(in *input, rec *mapping.Record, origin interaction.O
 func (s *ingestStep) mapRecord(in *input, rec *mapping.Record, origin interaction.Origin, each func(*taken)) {
 	in.apply(rec, &s.mapped)
 	for i := range s.mapped.Items {
-		item := &s.mapped.Items[i]
-		t := taken{element: item.Index}
+		item, t := &s.mapped.Items[i], &s.taken
+		*t = taken{element: item.Index}
 		switch item.Kind {
 		case mapping.Interaction:
 			t.reject = s.normalizer.Interaction(&item.Interaction, rec.Timestamp, origin, &s.keyed)
@@ -83,7 +85,7 @@ func (s *ingestStep) mapRecord(in *input, rec *mapping.Record, origin interactio
 		if t.reject == nil && t.ignored == "" {
 			t.keyed = &s.keyed
 		}
-		each(&t)
+		each(t)
 	}
 }
 

@@ -332,12 +332,12 @@ func (p *Processor) checkPermissions(ctx context.Context, admin *kafka.Admin, pl
 
 // prepareSchemas registers our schemas where a registry is configured. While it does not answer, we wait.
 func (p *Processor) prepareSchemas(ctx context.Context, plan *topicPlan) (schemas.Framing, *schemas.Registry, error) {
-	if len(p.c.Registry.URLs) == 0 {
-		return schemas.SingleObject(), nil, nil
-	}
 	registry, err := openRegistry(p.c, p.log)
-	if err != nil {
+	switch {
+	case err != nil:
 		return schemas.Framing{}, nil, err
+	case registry == nil:
+		return schemas.SingleObject(), nil, nil
 	}
 	framing, err := retried(ctx, p.log, "register schemas", func() (schemas.Framing, error) {
 		framing, err := registry.Register(ctx, map[schemas.Kind]string{

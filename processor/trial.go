@@ -40,10 +40,8 @@ func NewTrialReader(c *config.Config, o TrialOptions) (try.Reader, error) {
 	var registry *schemas.Registry
 	if c != nil {
 		var err error
-		if len(c.Registry.URLs) > 0 {
-			if registry, err = openRegistry(c, log); err != nil {
-				return nil, err
-			}
+		if registry, err = openRegistry(c, log); err != nil {
+			return nil, err
 		}
 		if r.inputs, err = newInputs(c, registry, log); err != nil {
 			return nil, err

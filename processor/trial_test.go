@@ -55,8 +55,8 @@ func ticket(t *testing.T, id, customer string) []byte {
 	return body
 }
 
-// oneSchema is a registry that knows the till's schema by every kind of key whose number is 7, and says what it was asked for.
-func oneSchema(t *testing.T) (url string, asked *[]string) {
+// oneSchema is a registry that knows one schema by every kind of key whose number is 7, and says what it was asked for.
+func oneSchema(t testing.TB, schema string) (url string, asked *[]string) {
 	asked = new([]string)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		*asked = append(*asked, req.URL.Path)
@@ -64,9 +64,9 @@ func oneSchema(t *testing.T) (url string, asked *[]string) {
 		case strings.HasSuffix(path, "/references"):
 			fmt.Fprint(w, "[]")
 		case path == "/apis/registry/v3/ids/globalIds/7", path == "/apis/registry/v3/ids/contentIds/7":
-			fmt.Fprint(w, tillSchema)
+			fmt.Fprint(w, schema)
 		case path == "/schemas/ids/7", path == "/schemas/guids/00000000-0000-0000-0000-000000000007":
-			_ = json.NewEncoder(w).Encode(map[string]string{"schema": tillSchema, "schemaType": "AVRO"})
+			_ = json.NewEncoder(w).Encode(map[string]string{"schema": schema, "schemaType": "AVRO"})
 		default:
 			w.WriteHeader(http.StatusNotFound)
 			fmt.Fprint(w, `{"error_code":40403,"message":"Schema not found"}`)
@@ -74,6 +74,27 @@ func oneSchema(t *testing.T) (url string, asked *[]string) {
 	}))
 	t.Cleanup(server.Close)
 	return server.URL, asked
+}
+
+// framed is a record in one framing.
+type framed struct {
+	name string
+	rec  mapping.Record
+}
+
+// framedBySeven frames a record in every way that a registry knows, with a schema whose number is 7.
+func framedBySeven(body []byte) []framed {
+	long := binary.BigEndian.AppendUint64(nil, 7)
+	confluent := append([]byte("\x00\x00\x00\x00\x07"), body...)
+	apicurio := append(append([]byte{0}, long...), body...)
+	return []framed{
+		{"avro", mapping.Record{Value: confluent}},
+		{"confluent", mapping.Record{Value: confluent}},
+		{"confluent_guid", mapping.Record{Value: body, Headers: []mapping.Header{{Name: "__value_schema_id", Value: append(binary.BigEndian.AppendUint64([]byte{1}, 0), long...)}}}},
+		{"apicurio", mapping.Record{Value: apicurio}},
+		{"apicurio_content", mapping.Record{Value: apicurio}},
+		{"apicurio_header", mapping.Record{Value: body, Headers: []mapping.Header{{Name: "apicurio.value.globalId", Value: long}}}},
+	}
 }
 
 // tillConfig reads the topic cajas by the till's mapping.
@@ -128,25 +149,14 @@ func tried(t *testing.T, c *config.Config, as processor.TrialOptions, json bool,
 }
 
 func TestATrialReadsAvroInEveryFraming(t *testing.T) {
-	url, asked := oneSchema(t)
-	long := func(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, n)) }
-	body := string(ticket(t, "t-1", "7"))
-	for _, framing := range []struct {
-		name, value string
-		headers     []mapping.Header
-	}{
-		{"avro", "\x00\x00\x00\x00\x07" + body, nil},
-		{"confluent", "\x00\x00\x00\x00\x07" + body, nil},
-		{"confluent_guid", body, []mapping.Header{{Name: "__value_schema_id", Value: []byte("\x01" + long(0) + long(7))}}},
-		{"apicurio", "\x00" + long(7) + body, nil},
-		{"apicurio_content", "\x00" + long(7) + body, nil},
-		{"apicurio_header", body, []mapping.Header{{Name: "apicurio.value.globalId", Value: []byte(long(7))}}},
-	} {
+	url, asked := oneSchema(t, tillSchema)
+	for _, framing := range framedBySeven(ticket(t, "t-1", "7")) {
 		t.Run(framing.name, func(t *testing.T) {
 			*asked = nil
 			c := tillConfig(t, url)
 			c.Sources[0].AvroFraming = config.Framing(framing.name)
-			rec := mapping.Record{Topic: "cajas", Value: []byte(framing.value), Headers: framing.headers}
+			rec := framing.rec
+			rec.Topic = "cajas"
 			got, err := tried(t, c, processor.TrialOptions{}, true, rec, rec)
 			if err != nil || got != tillLine+tillLine {
 				t.Errorf("%v\n got %s\nwant %s", err, got, tillLine+tillLine)
@@ -170,7 +180,7 @@ func TestATrialReadsAvroInEveryFraming(t *testing.T) {
 
 // TestATrialSaysWhatTheRegistrySays tells answers of the registry, which are the record's fault, from none, which ends the trial.
 func TestATrialSaysWhatTheRegistrySays(t *testing.T) {
-	url, _ := oneSchema(t)
+	url, _ := oneSchema(t, tillSchema)
 	c := tillConfig(t, url)
 	unknown := mapping.Record{Topic: "cajas", Value: []byte("\x00\x00\x00\x00\x63x")}
 	if got, err := tried(t, c, processor.TrialOptions{}, true, unknown); err != nil || got != `{"reject":"unknown_schema"}`+"\n" {
@@ -199,7 +209,7 @@ func TestATrialSaysWhatTheRegistrySays(t *testing.T) {
 
 // TestATrialOfAConfigurationAllowsWhatItAllows orders an erase by a source that may, and by one that may not.
 func TestATrialOfAConfigurationAllowsWhatItAllows(t *testing.T) {
-	url, _ := oneSchema(t)
+	url, _ := oneSchema(t, tillSchema)
 	value := append([]byte("\x00\x00\x00\x00\x07"), ticket(t, "t-2", "baja")...)
 	rec := mapping.Record{Topic: "cajas", Value: value, Timestamp: 1772452800123}
 	for _, allowed := range []struct {
