@@ -22,12 +22,12 @@ type avroFormat struct {
 	log      *slog.Logger
 }
 
-func newAvroFormat(framing config.Framing, registry *schemas.Registry, log *slog.Logger) (*avroFormat, error) {
+func newAvroFormat(framing config.Framing, declared []string, registry *schemas.Registry, log *slog.Logger) (*avroFormat, error) {
 	f, err := schemas.ParseValueFraming(string(framing))
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := schemas.NewValueDecoder(f, registry)
+	decoder, err := schemas.NewValueDecoder(f, registry, declared...)
 	if err != nil {
 		return nil, stop("set registry.urls", "sources: %w", err)
 	}

@@ -29,7 +29,7 @@ func newInputs(c *config.Config, registry *schemas.Registry, log *slog.Logger) (
 		src := &c.Sources[i]
 		in := &input{interaction: jsonInteraction, mapping: src.Compiled(), allowErase: src.AllowErase}
 		if src.Format == config.FormatAvro {
-			if err := in.inAvro(src.AvroFraming, registry, log); err != nil {
+			if err := in.inAvro(src.AvroFraming, src.DeclaredSchemas(), registry, log); err != nil {
 				return nil, err
 			}
 		}
@@ -40,7 +40,7 @@ func newInputs(c *config.Config, registry *schemas.Registry, log *slog.Logger) (
 	if t := c.Topics.IdentityDirectives; t != "" {
 		in := &input{directive: jsonDirective}
 		if c.Topics.IdentityDirectivesFormat == config.FormatAvro {
-			if err := in.inAvro(config.FramingAvro, registry, log); err != nil {
+			if err := in.inAvro(config.FramingAvro, nil, registry, log); err != nil {
 				return nil, err
 			}
 		}
@@ -49,9 +49,9 @@ func newInputs(c *config.Config, registry *schemas.Registry, log *slog.Logger) (
 	return inputs, nil
 }
 
-// inAvro makes an input read its records as Avro.
-func (in *input) inAvro(framing config.Framing, registry *schemas.Registry, log *slog.Logger) error {
-	avro, err := newAvroFormat(cmp.Or(framing, config.FramingAvro), registry, log)
+// inAvro makes an input read its records as Avro. Declared are schemas that single objects name by their fingerprint.
+func (in *input) inAvro(framing config.Framing, declared []string, registry *schemas.Registry, log *slog.Logger) error {
+	avro, err := newAvroFormat(cmp.Or(framing, config.FramingAvro), declared, registry, log)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (r *trialReader) framed(registry *schemas.Registry, log *slog.Logger) error
 		all = append(all, r.other)
 	}
 	for _, in := range all {
-		if err := in.inAvro(config.Framing(r.options.Framing), registry, log); err != nil {
+		if err := in.inAvro(config.Framing(r.options.Framing), nil, registry, log); err != nil {
 			return err
 		}
 	}

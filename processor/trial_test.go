@@ -178,6 +178,37 @@ func TestATrialReadsAvroInEveryFraming(t *testing.T) {
 	}
 }
 
+// TestATrialReadsSingleObjectsOfDeclaredSchemas reads what names its schema by a fingerprint: no registry is there to be asked.
+func TestATrialReadsSingleObjectsOfDeclaredSchemas(t *testing.T) {
+	// The canonical form has no logical types; the library leaves them in.
+	codec, err := goavro.NewCodec(strings.Replace(tillSchema, `{"type":"long","logicalType":"timestamp-millis"}`, `"long"`, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := append(binary.LittleEndian.AppendUint64([]byte{0xC3, 1}, codec.Rabin), ticket(t, "t-1", "7")...)
+	c := tillConfig(t, "")
+	src := config.Source{Topics: []string{"cajas"}, Mapping: c.Sources[0].Mapping, Format: config.FormatAvro, AvroSchemas: []string{filepath.Join(t.TempDir(), "ticket.avsc")}}
+	if err := os.WriteFile(src.AvroSchemas[0], []byte(tillSchema), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	rec := mapping.Record{Topic: "cajas", Value: value}
+	for _, framing := range []config.Framing{"", "single_object"} {
+		src.AvroFraming = framing
+		c.Sources[0] = src
+		if got, err := tried(t, c, processor.TrialOptions{}, true, rec); err != nil || got != tillLine {
+			t.Errorf("framing %q: %v\n got %s\nwant %s", framing, err, got, tillLine)
+		}
+	}
+	c = tillConfig(t, "")
+	told, err := tried(t, c, processor.TrialOptions{}, false, rec)
+	if err != nil || !strings.Contains(told, "rejected unknown_schema") || !strings.Contains(told, "avro_schemas") {
+		t.Errorf("nobody declared it: %v\n%s", err, told)
+	}
+}
+
 // TestATrialSaysWhatTheRegistrySays tells answers of the registry, which are the record's fault, from none, which ends the trial.
 func TestATrialSaysWhatTheRegistrySays(t *testing.T) {
 	url, _ := oneSchema(t, tillSchema)

@@ -37,8 +37,12 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 		*p = d.path(*p)
 	}
 	for i := range c.Sources {
-		if s := &c.Sources[i]; sources.IsFile(s.Mapping) {
+		s := &c.Sources[i]
+		if sources.IsFile(s.Mapping) {
 			s.Mapping = d.path(s.Mapping)
+		}
+		for j, file := range s.AvroSchemas {
+			s.AvroSchemas[j] = d.path(file)
 		}
 	}
 	d.add(c.Validate())

@@ -12,7 +12,7 @@ var advice = map[interaction.Reason]string{
 	interaction.ReasonUnparsable: "compare the value with format, encoding and columns of the input, or let the producer mend it; " +
 		"what is never a record can be told apart by when in inputs",
 	interaction.ReasonUnsupportedType: "the mapping reads another format: add an input for this one, told apart by a header or the topic",
-	interaction.ReasonUnknownSchema:   "ask the registry for the schema of this value",
+	interaction.ReasonUnknownSchema:   "ask the registry for the schema of this value; that of a single object is declared with avro_schemas",
 	interaction.ReasonBadSchema:       "the registry's schema cannot be read: see what it says",
 	interaction.ReasonLeftoverBytes:   "the value is longer than its schema says: compare it with the producer's",
 	interaction.ReasonTooLarge:        "let the producer send less in one record; the bounds are in the documentation of the language",
