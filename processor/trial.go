@@ -89,7 +89,7 @@ func (r *trialReader) Read(ctx context.Context, rec *mapping.Record, out *mappin
 	}
 	if in.avro != nil {
 		if err := in.avro.ask(ctx, rec.Value, valueOf(rec.Headers)); err != nil {
-			return err
+			return stop("see that it runs, and that registry.urls of the configuration names it", "%w", err)
 		}
 	}
 	in.items(rec, out)

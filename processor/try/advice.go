@@ -12,7 +12,7 @@ var advice = map[interaction.Reason]string{
 	interaction.ReasonUnparsable: "compare the value with format, encoding and columns of the input, or let the producer mend it; " +
 		"what is never a record can be told apart by when in inputs",
 	interaction.ReasonUnsupportedType: "the mapping reads another format: add an input for this one, told apart by a header or the topic",
-	interaction.ReasonUnknownSchema:   "ask the registry for the schema of this value; that of a single object is declared with avro_schemas",
+	interaction.ReasonUnknownSchema:   "see that registry.urls names the registry of the producer; the schema of a single object is declared with avro_schemas",
 	interaction.ReasonBadSchema:       "the registry's schema cannot be read: see what it says",
 	interaction.ReasonLeftoverBytes:   "the value is longer than its schema says: compare it with the producer's",
 	interaction.ReasonTooLarge:        "let the producer send less in one record; the bounds are in the documentation of the language",
@@ -28,8 +28,7 @@ var advice = map[interaction.Reason]string{
 
 // unmapped is the advice where no mapping looked at the record: it is read as it came.
 var unmapped = map[interaction.Reason]string{
-	interaction.ReasonUnparsable: "compare the value with format and avro_framing of its source, or let the producer mend it; " +
-		"records of another form want a mapping",
+	interaction.ReasonUnparsable:      "compare the value with format and avro_framing of its source, or let the producer mend it",
 	interaction.ReasonMissingField:    "let the producer send the field, or read its records by a mapping",
 	interaction.ReasonInvalidField:    "let the producer mend the field, or read its records by a mapping",
 	interaction.ReasonBadStoreCode:    "let the producer mend store_code, or read its records by a mapping",
