@@ -87,11 +87,16 @@ func (a *avroFormat) learn(ctx context.Context, value []byte, headers func(name 
 	if ctx.Err() != nil {
 		return &recovery{"schema", fmt.Errorf("%s has to be fetched before the transaction begins", key)}
 	}
+	began, waited := time.Now(), false
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		err := a.registry.Learn(ctx, key)
+		if err == nil && waited {
+			a.log.Info("schema registry answers again; going on", "schema", key.String(), "after", time.Since(began).Round(time.Millisecond))
+		}
 		if err == nil || !errors.Is(err, schemas.ErrRegistryUnreachable) {
 			return err
 		}
+		waited = true
 		a.log.Warn("schema registry does not answer; waiting, nothing is rejected", "schema", key.String(), "error", err, "backoff", backoff)
 		select {
 		case <-ctx.Done():
