@@ -22,12 +22,12 @@ type avroFormat struct {
 	log      *slog.Logger
 }
 
-func newAvroFormat(framing config.Framing, registry *schemas.Registry, log *slog.Logger) (*avroFormat, error) {
+func newAvroFormat(framing config.Framing, declared []string, registry *schemas.Registry, log *slog.Logger) (*avroFormat, error) {
 	f, err := schemas.ParseValueFraming(string(framing))
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := schemas.NewValueDecoder(f, registry)
+	decoder, err := schemas.NewValueDecoder(f, registry, declared...)
 	if err != nil {
 		return nil, stop("set registry.urls", "sources: %w", err)
 	}
@@ -58,23 +58,45 @@ func (a *avroFormat) tree(rec *mapping.Record, to *source.Tree) (source.Node, *i
 	return a.decoder.Tree(rec.Value, valueOf(rec.Headers), to)
 }
 
-// learn makes sure that the schema of a value is known, or known to be unknown. With a ctx that is over it does not wait.
-func (a *avroFormat) learn(ctx context.Context, value []byte, headers func(name string) []byte) error {
+// unlearned is the key of the schema that has to be asked for before a value can be decoded; false: none.
+func (a *avroFormat) unlearned(value []byte, headers func(name string) []byte) (schemas.SchemaKey, bool) {
 	if value == nil {
+		return schemas.SchemaKey{}, false
+	}
+	return a.decoder.Unlearned(value, headers)
+}
+
+// ask makes sure that the schema of a value is known, or known to be unknown. It asks the registry once.
+func (a *avroFormat) ask(ctx context.Context, value []byte, headers func(name string) []byte) error {
+	key, unlearned := a.unlearned(value, headers)
+	if !unlearned {
 		return nil
 	}
-	key, unlearned := a.decoder.Unlearned(value, headers)
+	if err := a.registry.Learn(ctx, key); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+// learn is ask until there is an answer. With a ctx that is over it does not wait.
+func (a *avroFormat) learn(ctx context.Context, value []byte, headers func(name string) []byte) error {
+	key, unlearned := a.unlearned(value, headers)
 	if !unlearned {
 		return nil
 	}
 	if ctx.Err() != nil {
 		return &recovery{"schema", fmt.Errorf("%s has to be fetched before the transaction begins", key)}
 	}
+	began, waited := time.Now(), false
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		err := a.registry.Learn(ctx, key)
+		if err == nil && waited {
+			a.log.Info("schema registry answers again; going on", "schema", key.String(), "after", time.Since(began).Round(time.Millisecond))
+		}
 		if err == nil || !errors.Is(err, schemas.ErrRegistryUnreachable) {
 			return err
 		}
+		waited = true
 		a.log.Warn("schema registry does not answer; waiting, nothing is rejected", "schema", key.String(), "error", err, "backoff", backoff)
 		select {
 		case <-ctx.Done():

@@ -58,7 +58,11 @@ func tlsConfig(c *config.TLS) (*tls.Config, error) {
 	return t, nil
 }
 
+// openRegistry makes a client of the registry of a configuration; nil: none is configured.
 func openRegistry(c *config.Config, log *slog.Logger) (*schemas.Registry, error) {
+	if len(c.Registry.URLs) == 0 {
+		return nil, nil
+	}
 	t, err := tlsConfig(&c.Registry.TLS)
 	if err != nil {
 		return nil, stop("check registry.tls in the configuration", "registry.tls: %w", err)

@@ -9,7 +9,7 @@
 //  2. worker.poll takes records from the client; stage.prepare fetches the schemas they were written with (avro.go).
 //  3. worker.transaction begins a Kafka transaction and steps through the records.
 //  4. Stage 1, ingestStep.step (ingest.go): source decodes the value, or the source's mapping makes interactions and directives
-//     of it; normalize finds realm, identifiers and hashes. The effects (ingest_stage.go) are records of the keyed topic, key
+//     of it (input.go); normalize finds realm, identifiers and hashes. The effects (ingest_stage.go) are records of the keyed topic, key
 //     StoreCode|UserId, partition by realm; or rejects (reject.go).
 //  5. Stage 2, resolveStep.step (resolve.go): dedup asks whether the interaction was accepted before, identity adds its evidence
 //     and answers with the customer; a directive changes the graph itself. The outcome (outcome.go) is rows, changes, map rows,
@@ -27,8 +27,9 @@
 // Beside that way, questions about customers are answered over HTTP (api.go, questions.go) from snapshots of the stores
 // (holdings.go), which show what is committed; archive.go answers them from the directory of a process that does not run.
 //
-// Beside the way of a record, rules are tried on evidence that is there: rules_source.go finds it, rules_judge.go takes it to other
-// rules, rules_compare.go says how the customers differ, rules_lint.go what looks wrong.
+// Beside the way of a record, records are tried: trial.go reads those of a file or of a topic (newest.go) by the same inputs, and
+// package try tells what became of them. Rules are tried on evidence that is there: rules_source.go finds it, rules_judge.go
+// takes it to other rules, rules_compare.go says how the customers differ, rules_lint.go what looks wrong.
 //
 // # Packages
 //
@@ -41,7 +42,7 @@
 //	state          Pebble stores: the rows, their position, restore
 //	kafka          sessions, topics, offsets; kafka/embedded is a broker inside the process
 //	config         YAML → Config
-//	try            what a mapping makes of records, told field by field
+//	try            what becomes of records, told field by field
 //	page           text laid out for a terminal
 //	demo           a believable retailer and its story
 //

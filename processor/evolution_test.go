@@ -116,14 +116,7 @@ func TestAProducerEvolvesItsSchemaWhileWeRun(t *testing.T) {
 	got := map[string]sold{}
 	customers := map[interaction.CustomerID]bool{}
 	r.read(r.config().Topics.UnifiedCustomerEvents, func(rec *kafka.Record) {
-		id, ok := schemas.RegistryID(rec.Value)
-		if !ok || id == 0 {
-			t.Fatalf("an event is not in the registry's framing: % x", rec.Value[:6])
-		}
-		var u interaction.Unified
-		if err := schemas.DecodeUnified(rec.Value[5:], &u); err != nil {
-			t.Fatal(err)
-		}
+		u := registered(t, rec)
 		customers[u.CustomerID] = true
 		text, err := schemas.AppendPayloadJSON([]byte("{"), u.Keyed.Payload)
 		if err != nil {

@@ -1,7 +1,6 @@
 package processor
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -164,40 +163,10 @@ func newIngestStage(c *config.Config, registry *schemas.Registry, log *slog.Logg
 		framing: framing, topics: topics,
 		forward: c.ForwardHeaders, metrics: m, tally: newTally(ingestName), realms: map[string]int32{},
 	}
-	inputs := map[string]*input{}
-	for i := range c.Sources {
-		in, err := newInput(&c.Sources[i], registry, log)
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range c.Sources[i].Topics {
-			inputs[t] = in
-		}
-	}
-	if t := c.Topics.IdentityDirectives; t != "" {
-		in := &input{directive: jsonDirective}
-		if c.Topics.IdentityDirectivesFormat == config.FormatAvro {
-			avro, err := newAvroFormat(config.FramingAvro, registry, log)
-			if err != nil {
-				return nil, err
-			}
-			in.avro, in.directive = avro, avro.directive
-		}
-		inputs[t] = in
-	}
-	s.core = newIngestStep(&c.Identity, inputs)
-	return s, nil
-}
-
-func newInput(src *config.Source, registry *schemas.Registry, log *slog.Logger) (*input, error) {
-	in := &input{interaction: jsonInteraction, mapping: src.Compiled(), allowErase: src.AllowErase}
-	if src.Format != config.FormatAvro {
-		return in, nil
-	}
-	avro, err := newAvroFormat(cmp.Or(src.AvroFraming, config.FramingAvro), registry, log)
+	inputs, err := newInputs(c, registry, log)
 	if err != nil {
 		return nil, err
 	}
-	in.avro, in.interaction, in.tree = avro, avro.interaction, avro.tree
-	return in, nil
+	s.core = newIngestStep(&c.Identity, inputs)
+	return s, nil
 }

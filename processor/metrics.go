@@ -81,7 +81,7 @@ func newMetrics(version string) *metrics {
 	}, []string{"stage"})
 	m.registry.MustRegister(m.commitSeconds)
 	m.recoveries = counter("recoveries_total", "Sessions that ended early and were opened anew from the last commit.", "stage", "cause")
-	m.lag = gauge("input_lag_records", "Records behind the last one read, as of its fetch.", "stage", "topic", "partition")
+	m.lag = gauge("input_lag_records", "Records behind the last one committed, as of the last fetch.", "stage", "topic", "partition")
 	m.skipped = counter("input_skipped_total", "Records that were gone before they were read and were skipped as configured.", "topic")
 	m.restoreRows = counter("restore_rows_total", "Rows read back from the changelogs.", "partition")
 	m.restoreLeft = gauge("restore_remaining_records", "Changelog records that a restore under way has not read yet.", "partition")

@@ -264,7 +264,7 @@ func (p *Processor) health() (ready bool, detail map[string]string) {
 	detail = map[string]string{}
 	ready = len(p.workers) > 0
 	if !ready {
-		detail["cluster"] = "waiting for Kafka"
+		detail["cluster"] = "waiting for Kafka or the schema registry"
 	}
 	for _, w := range p.workers {
 		ok, what := w.health(time.Now())
@@ -343,12 +343,12 @@ func (p *Processor) checkPermissions(ctx context.Context, admin *kafka.Admin, pl
 
 // prepareSchemas registers our schemas where a registry is configured. While it does not answer, we wait.
 func (p *Processor) prepareSchemas(ctx context.Context, plan *topicPlan) (schemas.Framing, *schemas.Registry, error) {
-	if len(p.c.Registry.URLs) == 0 {
-		return schemas.SingleObject(), nil, nil
-	}
 	registry, err := openRegistry(p.c, p.log)
-	if err != nil {
+	switch {
+	case err != nil:
 		return schemas.Framing{}, nil, err
+	case registry == nil:
+		return schemas.SingleObject(), nil, nil
 	}
 	framing, err := retried(ctx, p.log, "register schemas", func() (schemas.Framing, error) {
 		framing, err := registry.Register(ctx, map[schemas.Kind]string{
@@ -376,7 +376,7 @@ func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, regist
 		name := string(stageName)
 		m := p.metrics.stage(name)
 		return &worker{
-			name: name, stage: st, kafka: p.kafka, log: p.log, metrics: m, done: make(chan struct{}),
+			name: name, stage: st, kafka: p.kafka, log: p.log, metrics: m, done: make(chan struct{}), held: map[kafka.TopicPartition]int64{},
 			options: kafka.SessionOptions{
 				Group: p.c.Group(stageName), InstanceID: instance, Topics: topics,
 				TransactionTimeout: p.c.Commit.TransactionTimeout, SessionTimeout: p.c.Commit.SessionTimeout,

@@ -143,7 +143,9 @@ func TestFaultsOfAMappingAreToldWithTheirPlace(t *testing.T) {
 	}
 	write("mio.yaml", "source: mio\nextends: segmento\n")
 	write("tuyo.yaml", "source: tuyo\ninputs:\n  - format: xml\nrules: []\n")
-	path := write("kinfold.yaml", "sources:\n  - {topics: [a], mapping: mio.yaml}\n  - {topics: [b], mapping: tuyo.yaml}\n  - {topics: [c], mapping: shopfy}\n  - {topics: [d], mapping: segment, format: json}\n")
+	write("nada.avsc", `{"type": "record"}`)
+	path := write("kinfold.yaml", "sources:\n  - {topics: [a], mapping: mio.yaml}\n  - {topics: [b], mapping: tuyo.yaml}\n  - {topics: [c], mapping: shopfy}\n  - {topics: [d], mapping: segment, format: json}\n"+
+		"  - {topics: [e], mapping: segment, format: avro, avro_schemas: [nada.avsc, nadie.avsc]}\n  - {topics: [f], format: avro, avro_framing: apicurio, avro_schemas: [nada.avsc]}\n")
 	_, err := config.Load(path, os.LookupEnv)
 	if err == nil {
 		t.Fatal("no fault")
@@ -151,6 +153,8 @@ func TestFaultsOfAMappingAreToldWithTheirPlace(t *testing.T) {
 	for _, want := range []string{
 		"mio.yaml:2:10: extends:", "tuyo.yaml:3:13: inputs[0].format:", "kinfold.yaml:4:28: sources[2].mapping: no mapping \"shopfy\" comes with kinfold; did you mean shopify?",
 		"sources[3].format: json beside a mapping",
+		"kinfold.yaml:6:", "sources[4].avro_schemas[0]: " + filepath.Join(dir, "nada.avsc") + " is no Avro schema that can be read", "sources[4].avro_schemas[1]: cannot be read",
+		"sources[5].avro_schemas: ",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("not told: %s\nin\n%v", want, err)

@@ -49,6 +49,8 @@ const (
 	maxBackoff = 5 * time.Second
 	// unreadyAfter is how long a stage may be in recovery before the process says that it is not ready.
 	unreadyAfter = 30 * time.Second
+	// slowAfter is how long records may wait for what they need before the process says so. It stays ready: what it has is right.
+	slowAfter = 5 * time.Second
 )
 
 // worker runs one stage: THE LOOP. It is the only place where effects are ordered.
@@ -62,11 +64,13 @@ type worker struct {
 	log     *slog.Logger
 	metrics *stageMetrics
 
-	batch  []*kafka.Record // the records of one poll; reused
-	ready  atomic.Bool     // partitions assigned and restored at least once in this life
-	sick   atomic.Int64    // unix nanoseconds since when recoveries have followed each other; 0: well
-	joined atomic.Int64    // unix nanoseconds since when this session has what the group gave it, restored; 0: not yet
-	done   chan struct{}   // closed when run has returned
+	batch  []*kafka.Record                // the records of one poll; reused
+	held   map[kafka.TopicPartition]int64 // records that were polled and are not committed yet
+	ready  atomic.Bool                    // partitions assigned and restored at least once in this life
+	sick   atomic.Int64                   // unix nanoseconds since when recoveries have followed each other; 0: well
+	joined atomic.Int64                   // unix nanoseconds since when this session has what the group gave it, restored; 0: not yet
+	slow   atomic.Int64                   // unix nanoseconds since when records in hand wait for what they need; 0: they do not
+	done   chan struct{}                  // closed when run has returned
 }
 
 // run lives one session after the other until ctx ends or an error stops the process.
@@ -109,6 +113,7 @@ func (w *worker) live(ctx context.Context) (committed bool, err error) {
 	}
 	defer s.Close()
 	defer w.stage.drop()
+	defer w.released(s)
 	for ctx.Err() == nil {
 		joined := s.Joined()
 		// A crash here or in assign leaves committed state only.
@@ -130,13 +135,17 @@ func (w *worker) live(ctx context.Context) (committed bool, err error) {
 			s.AllowRebalance()
 			continue
 		}
-		if err := w.stage.prepare(ctx, w.batch); err != nil {
+		w.slow.Store(time.Now().UnixNano())
+		err = w.stage.prepare(ctx, w.batch)
+		w.slow.Store(0)
+		if err != nil {
 			return committed, err
 		}
 		if err := w.transaction(ctx, s); err != nil {
 			return committed, err
 		}
 		committed = true
+		w.released(s)
 		w.sick.Store(0)
 		s.AllowRebalance()
 	}
@@ -235,14 +244,38 @@ func (w *worker) poll(ctx context.Context, s *kafka.Session) (int, error) {
 	clear(w.batch)
 	w.batch = w.batch[:0]
 	n, err := s.Poll(ctx, pollRecords, func(r *kafka.Record) { w.batch = append(w.batch, r) })
-	for tp, lag := range s.Lag() {
-		w.metrics.lag.WithLabelValues(tp.Topic, itoa(tp.Partition)).Set(float64(lag))
-	}
+	w.hold()
+	w.reportLag(s)
 	var gone *kafka.OffsetGoneError
 	if errors.As(err, &gone) {
 		return 0, w.lost.decide(ctx, gone, w.options.SkipTo)
 	}
 	return n, err
+}
+
+// hold counts the records of a poll as held. Those of a partition come one behind the other.
+func (w *worker) hold() {
+	for begin, end := 0, 0; begin < len(w.batch); begin = end {
+		r := w.batch[begin]
+		for end < len(w.batch) && w.batch[end].Partition == r.Partition && w.batch[end].Topic == r.Topic {
+			end++
+		}
+		w.held[kafka.TopicPartition{Topic: r.Topic, Partition: r.Partition}] += int64(end - begin)
+	}
+}
+
+// released says that no record is held any more: they are committed, or will be read again.
+func (w *worker) released(s *kafka.Session) {
+	clear(w.held)
+	w.reportLag(s)
+}
+
+// reportLag publishes how far the stage is behind. Records in hand count: they may wait for a schema as long as the registry is away,
+// and whoever looks has to see that.
+func (w *worker) reportLag(s *kafka.Session) {
+	for tp, behind := range s.Lag() {
+		w.metrics.lag.WithLabelValues(tp.Topic, itoa(tp.Partition)).Set(float64(behind + w.held[tp]))
+	}
 }
 
 // settled reports whether the session has lasted for longer than a transaction that fails can. A stage that owns nothing, or has
@@ -258,6 +291,8 @@ func (w *worker) health(now time.Time) (ok bool, what string) {
 	switch sick := now.Sub(time.Unix(0, since)); {
 	case !w.ready.Load():
 		return false, "waiting for partitions and restoring them"
+	case w.slowFor(now) > slowAfter:
+		return true, fmt.Sprintf("waiting for the schema registry for %s", w.slowFor(now).Round(time.Second))
 	case since == 0, w.settled(now):
 		return true, "running"
 	case sick < unreadyAfter:
@@ -265,4 +300,13 @@ func (w *worker) health(now time.Time) (ok bool, what string) {
 	default:
 		return false, fmt.Sprintf("recovering since %s", sick.Round(time.Second))
 	}
+}
+
+// slowFor is how long the records in hand have waited for what they need.
+func (w *worker) slowFor(now time.Time) time.Duration {
+	since := w.slow.Load()
+	if since == 0 {
+		return 0
+	}
+	return now.Sub(time.Unix(0, since))
 }

@@ -45,6 +45,7 @@ type RegistryConfig struct {
 
 // Registry is a schema registry, with what it said so far. It may be used by several goroutines.
 type Registry struct {
+	urls     []string
 	cl       *sr.Client
 	apicurio *sr.Client // the same registry by Apicurio's own interface, for ids that Confluent's does not know
 	log      *slog.Logger
@@ -91,8 +92,11 @@ func OpenRegistry(c RegistryConfig) (*Registry, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{cl: cl, apicurio: apicurio, log: log, known: map[SchemaKey]*verdict{}, unknown: map[SchemaKey]time.Time{}}, nil
+	return &Registry{urls: c.URLs, cl: cl, apicurio: apicurio, log: log, known: map[SchemaKey]*verdict{}, unknown: map[SchemaKey]time.Time{}}, nil
 }
+
+// String tells which registry it is: its URLs.
+func (r *Registry) String() string { return strings.Join(r.urls, ", ") }
 
 // Known reports whether records with the id can be decoded or rejected without asking the registry.
 func (r *Registry) Known(id int) bool { return r.Knows(ByID(id)) }
@@ -135,7 +139,7 @@ func (r *Registry) Fetch(ctx context.Context, id int) error { return r.Learn(ctx
 func (r *Registry) Learn(ctx context.Context, key SchemaKey) error {
 	v, err := r.ask(ctx, key)
 	if err != nil {
-		return err
+		return r.named(err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -238,7 +242,7 @@ func (r *Registry) Register(ctx context.Context, topics map[Kind]string) (Framin
 		subject := topic + "-value"
 		if res := r.cl.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatBackwardTransitive}, subject); len(res) == 1 && res[0].Err != nil {
 			if status(res[0].Err) == 0 {
-				return Framing{}, unreachable(ctx, res[0].Err)
+				return Framing{}, r.named(unreachable(ctx, res[0].Err))
 			}
 			r.log.Warn("the registry keeps its own compatibility level for a subject", "subject", subject, "error", res[0].Err)
 		}
@@ -247,7 +251,7 @@ func (r *Registry) Register(ctx context.Context, topics map[Kind]string) (Framin
 		case answer == http.StatusConflict || answer == http.StatusUnprocessableEntity:
 			return Framing{}, fmt.Errorf("subject %s holds a schema that %s is not compatible with; another program or a newer version wrote it: %w", subject, k, err)
 		case err != nil:
-			return Framing{}, unreachable(ctx, err)
+			return Framing{}, r.named(unreachable(ctx, err))
 		}
 		ids[k] = registered.ID
 	}
@@ -273,6 +277,14 @@ func code(err error) int {
 }
 
 func notFound(err error) bool { return status(err) == http.StatusNotFound }
+
+// named says in an error which registry it is that gives no answer: what it answers itself does not.
+func (r *Registry) named(err error) error {
+	if errors.Is(err, ErrRegistryUnreachable) {
+		return fmt.Errorf("%s: %w", r, err)
+	}
+	return err
+}
 
 func unreachable(ctx context.Context, err error) error {
 	switch {

@@ -139,6 +139,9 @@ type Source struct {
 	// first bytes), confluent, single_object, confluent_guid (header), apicurio, apicurio_content, apicurio_header.
 	// Default: avro.
 	AvroFraming Framing `yaml:"avro_framing,omitempty"`
+	// AvroSchemas are files of the schemas with which producers write single objects, which name their schema by its fingerprint;
+	// no registry is asked for it. Ours need not be listed. Default: none.
+	AvroSchemas []string `yaml:"avro_schemas,omitempty"`
 	// Mapping says what the records of another system mean: the name of a mapping that comes with kinfold (kinfold sources
 	// lists them), or a file in the same language. Default: none, the records are interactions.
 	Mapping string `yaml:"mapping,omitempty"`
@@ -147,10 +150,14 @@ type Source struct {
 	AllowErase bool `yaml:"allow_erase,omitempty"`
 
 	compiled *mapping.Mapping
+	declared []string // the texts of AvroSchemas
 }
 
 // Compiled is the mapping of the source after Load or Compile; nil where it has none.
 func (s *Source) Compiled() *mapping.Mapping { return s.compiled }
+
+// DeclaredSchemas are the texts of AvroSchemas after Load or Compile.
+func (s *Source) DeclaredSchemas() []string { return s.declared }
 
 // Format is the encoding of a source's records.
 type Format string

@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"kinfold/processor/normalize"
+	"kinfold/schemas/sources"
 )
 
 // Load reads a configuration file over the defaults, replaces its references with the help of env (os.LookupEnv in the
@@ -36,8 +37,12 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 		*p = d.path(*p)
 	}
 	for i := range c.Sources {
-		if s := &c.Sources[i]; isFile(s.Mapping) {
+		s := &c.Sources[i]
+		if sources.IsFile(s.Mapping) {
 			s.Mapping = d.path(s.Mapping)
+		}
+		for j, file := range s.AvroSchemas {
+			s.AvroSchemas[j] = d.path(file)
 		}
 	}
 	d.add(c.Validate())

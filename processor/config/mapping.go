@@ -3,24 +3,42 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
-	"strings"
 
 	"kinfold/processor/source/mapping"
+	"kinfold/schemas"
 	"kinfold/schemas/sources"
 )
 
-// isFile tells the path of a mapping from the name of one that comes with kinfold.
-func isFile(name string) bool {
-	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
+// Compile compiles the mapping of a source and reads its schemas; Load does so by itself.
+func (s *Source) Compile() error {
+	for i := range s.AvroSchemas {
+		if err := s.declare(i); err != nil {
+			return err
+		}
+	}
+	return s.compile()
 }
 
-// Compile compiles the mapping of a source; Load does so by itself.
-func (s *Source) Compile() (err error) {
+// declare reads the schema file of a place.
+func (s *Source) declare(i int) error {
+	text, err := os.ReadFile(s.AvroSchemas[i])
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	if _, err := schemas.NewReader(string(text)); err != nil {
+		return fmt.Errorf("%s is no Avro schema that can be read: %w", s.AvroSchemas[i], err)
+	}
+	s.declared = append(s.declared[:min(i, len(s.declared))], string(text))
+	return nil
+}
+
+func (s *Source) compile() (err error) {
 	if s.Mapping == "" || s.compiled != nil {
 		return nil
 	}
-	if !isFile(s.Mapping) && !slices.Contains(sources.Names(), s.Mapping) {
+	if !sources.IsFile(s.Mapping) && !slices.Contains(sources.Names(), s.Mapping) {
 		hint := "kinfold sources lists them; a file ends in .yaml"
 		if near := suggest(s.Mapping, sources.Names()); near != "" {
 			hint = fmt.Sprintf("did you mean %s? %s", near, hint)
@@ -31,10 +49,15 @@ func (s *Source) Compile() (err error) {
 	return err
 }
 
-// compile compiles the mappings of all sources. Faults of a mapping keep their place in its file.
+// compile compiles the mappings of all sources, and reads their schemas. Faults of a mapping keep their place in its file.
 func (c *Config) compile() (faults []Fault) {
 	for i := range c.Sources {
-		err := c.Sources[i].Compile()
+		for j := range c.Sources[i].AvroSchemas {
+			if err := c.Sources[i].declare(j); err != nil {
+				faults = append(faults, Fault{Path: fmt.Sprintf("sources[%d].avro_schemas[%d]", i, j), Problem: err.Error()})
+			}
+		}
+		err := c.Sources[i].compile()
 		var of *mapping.FaultsError
 		switch path := fmt.Sprintf("sources[%d].mapping", i); {
 		case err == nil:

@@ -361,6 +361,9 @@ func (c *Config) validateTopics(v *validator) {
 				v.fault(path+".avro_framing", "only with format: avro", "the records are not said to be in Avro")
 			}
 		}
+		if len(s.AvroSchemas) > 0 && (s.Format != FormatAvro || s.AvroFraming != "" && s.AvroFraming != FramingAvro && s.AvroFraming != "single_object") {
+			v.fault(path+".avro_schemas", "only with format: avro and avro_framing avro or single_object", "the records name no schema by its fingerprint")
+		}
 		if s.AllowErase && s.Mapping == "" {
 			v.fault(path+".allow_erase", "only with a mapping", "the records of the source are interactions, which order nothing")
 		}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/source/mapping"
 )
 
 // advice says what to do about a reject, for each reason that a mapping or the identity rules give.
@@ -11,7 +12,7 @@ var advice = map[interaction.Reason]string{
 	interaction.ReasonUnparsable: "compare the value with format, encoding and columns of the input, or let the producer mend it; " +
 		"what is never a record can be told apart by when in inputs",
 	interaction.ReasonUnsupportedType: "the mapping reads another format: add an input for this one, told apart by a header or the topic",
-	interaction.ReasonUnknownSchema:   "ask the registry for the schema of this value",
+	interaction.ReasonUnknownSchema:   "see that registry.urls names the registry of the producer; the schema of a single object is declared with avro_schemas",
 	interaction.ReasonBadSchema:       "the registry's schema cannot be read: see what it says",
 	interaction.ReasonLeftoverBytes:   "the value is longer than its schema says: compare it with the producer's",
 	interaction.ReasonTooLarge:        "let the producer send less in one record; the bounds are in the documentation of the language",
@@ -25,8 +26,22 @@ var advice = map[interaction.Reason]string{
 	interaction.ReasonEraseNotEnabled: "confirm it by hand, or allow the source to erase (allow_erase in its configuration)",
 }
 
-// adviceOn says what to do about a reject. In invalid_field it depends on the field.
-func adviceOn(rej *interaction.Reject) string {
+// unmapped is the advice where no mapping looked at the record: it is read as it came.
+var unmapped = map[interaction.Reason]string{
+	interaction.ReasonUnparsable:      "compare the value with format and avro_framing of its source, or let the producer mend it",
+	interaction.ReasonMissingField:    "let the producer send the field, or read its records by a mapping",
+	interaction.ReasonInvalidField:    "let the producer mend the field, or read its records by a mapping",
+	interaction.ReasonBadStoreCode:    "let the producer mend store_code, or read its records by a mapping",
+	interaction.ReasonBadTime:         "let the producer mend occurred_at, or read its records by a mapping",
+	interaction.ReasonBadDirective:    "let its author mend the directive and send it again",
+	interaction.ReasonEraseNotEnabled: "set identity.erase_enabled, if persons may be erased here, and send the directive again",
+}
+
+// adviceOn says what to do about a reject of an item with that trace. In invalid_field it depends on the field.
+func adviceOn(rej *interaction.Reject, tr *mapping.Trace) string {
+	if text := unmapped[rej.Reason]; tr == nil && text != "" {
+		return text
+	}
 	if rej.Reason == interaction.ReasonInvalidField {
 		switch {
 		case rej.Detail == "occurred_at":

@@ -80,6 +80,17 @@ func (a *amountJSON) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// linePart is a field of a line of an order; a nil value is not there.
+type linePart struct {
+	name  string
+	value *string
+}
+
+// parts are the fields of a line, in the order in which a mapping fills them.
+func (l *orderLineJSON) parts() [4]linePart {
+	return [...]linePart{{"sku", &l.SKU}, {"description", l.Description}, {"quantity", (*string)(l.Quantity)}, {"unit_price", (*string)(l.UnitPrice)}}
+}
+
 // payloadJSON is order, traits and properties of an interaction.
 type payloadJSON struct {
 	Order      *orderJSON        `json:"order"`

@@ -100,12 +100,14 @@ func (t *Trial) interaction(rec *Record, it *mapping.Item) error {
 		t.head(it, page.Green, "interaction", in.Type)
 	}
 	g := &grid{page: t.page}
-	t.fields(g, it, &payload)
+	t.fields(g, in, fieldsOf(it, &payload), &payload)
 	t.noteWidth = g.print()
-	t.nothingFor(it.Trace)
+	if it.Trace != nil {
+		t.nothingFor(it.Trace)
+	}
 	if rej != nil {
 		t.note("why", rej.Detail)
-		t.note("what to do", adviceOn(rej))
+		t.note("what to do", adviceOn(rej, it.Trace))
 		return nil
 	}
 	t.note("key", fmt.Sprintf("%s, realm %s", t.normalizer.RecordKey(&t.keyed), t.keyed.Realm))
@@ -118,16 +120,15 @@ func (t *Trial) interaction(rec *Record, it *mapping.Item) error {
 	return nil
 }
 
-// fields adds a row for each field that the trace names, in its order; those of lines stand behind the order.
-func (t *Trial) fields(g *grid, it *mapping.Item, payload *payloadJSON) {
-	in := &it.Interaction
+// fields adds a row for each field, in their order; those of lines stand behind the order.
+func (t *Trial) fields(g *grid, in *interaction.Interaction, fields []mapping.FieldTrace, payload *payloadJSON) {
 	var ofLines []mapping.FieldTrace
-	for _, f := range it.Trace.Fields {
+	for _, f := range fields {
 		if strings.HasPrefix(f.Field, linePrefix) {
 			ofLines = append(ofLines, f)
 		}
 	}
-	for _, f := range it.Trace.Fields {
+	for _, f := range fields {
 		name, isIdentifier := strings.CutPrefix(f.Field, "identifiers.")
 		switch {
 		case strings.HasPrefix(f.Field, linePrefix):
@@ -172,11 +173,7 @@ const (
 func lineRows(g *grid, lines []orderLineJSON, traces []mapping.FieldTrace) {
 	next := 0
 	for i := range lines {
-		l := &lines[i]
-		for _, f := range []struct {
-			name  string
-			value *string
-		}{{"sku", &l.SKU}, {"description", l.Description}, {"quantity", (*string)(l.Quantity)}, {"unit_price", (*string)(l.UnitPrice)}} {
+		for _, f := range lines[i].parts() {
 			if f.value == nil || next == len(traces) || traces[next].Field != linePrefix+f.name {
 				continue
 			}
@@ -250,8 +247,10 @@ func (t *Trial) whyInvalid(namespace, store, value, rule string) string {
 
 // directive tells what a directive orders, and whether the identity rules take it.
 func (t *Trial) directive(rec *Record, it *mapping.Item) {
-	d := *it.Directive
-	d.Realm, _ = t.normalizer.RealmOf(it.StoreCode)
+	d, fields := *it.Directive, directiveFields(it)
+	if it.Trace != nil {
+		d.Realm, _ = t.normalizer.RealmOf(it.StoreCode)
+	}
 	t.keyed.Identifiers = t.keyed.Identifiers[:0]
 	rej := t.normalizer.Directive(&d, rec.Timestamp, interaction.Origin{Topic: rec.Topic}, &t.keyed)
 	if rej != nil {
@@ -262,7 +261,7 @@ func (t *Trial) directive(rec *Record, it *mapping.Item) {
 		t.head(it, page.Green, "directive", string(d.Kind))
 	}
 	g := &grid{page: t.page}
-	for _, f := range it.Trace.Fields {
+	for _, f := range fields {
 		switch target := map[string]*interaction.Target{"directive.a.value": d.A, "directive.b.value": d.B}[f.Field]; {
 		case target != nil:
 			t.identifierRow(g, f, strings.TrimSuffix(f.Field, ".value"), target.Namespace, target.StoreCode)
@@ -277,9 +276,12 @@ func (t *Trial) directive(rec *Record, it *mapping.Item) {
 	switch {
 	case rej != nil:
 		t.note("why", rej.Detail)
-		t.note("what to do", adviceOn(rej))
+		t.note("what to do", adviceOn(rej, it.Trace))
 	case d.Kind == interaction.DirectiveErase:
 		t.note("scope", string(d.Scope))
+		if t.deployed {
+			break
+		}
 		t.note("mind", "it is a reject erase_not_enabled until the source may erase (allow_erase in its configuration)")
 	}
 }
@@ -291,13 +293,13 @@ func (t *Trial) rejected(rej *interaction.Reject, tr *mapping.Trace) {
 		t.note("why", "the rule says so")
 		t.note("what to do", "nothing, if it is right; else a rule of yours goes before it, in a file with extends")
 		return
-	case rej.Reason != interaction.ReasonMissingField && rej.Reason != interaction.ReasonInvalidField:
+	case tr == nil || rej.Reason != interaction.ReasonMissingField && rej.Reason != interaction.ReasonInvalidField:
 		t.note("why", rej.Detail)
 	}
 	if tr != nil {
 		t.looked(rej, tr)
 	}
-	t.note("what to do", adviceOn(rej))
+	t.note("what to do", adviceOn(rej, tr))
 }
 
 // looked tells what the mapping looked at before it gave up.

@@ -17,6 +17,9 @@ import (
 type Options struct {
 	// Rules are the identity rules in force.
 	Rules *normalize.Rules
+	// Deployed says that the reader allows what the deployment does: so do the rules then. Else an erase that a source orders is
+	// told as one, whoever may allow it later.
+	Deployed bool
 	// JSON prints one line of JSON a record, and nothing else.
 	JSON bool
 	// Colour paints the text.
@@ -45,15 +48,33 @@ func total(counts map[string]int) (n int) {
 	return n
 }
 
-// Trial tells what a mapping makes of records. It is for one goroutine.
+// Reader makes of a record what its source says.
+type Reader interface {
+	// Read sets the Items of out, which always has at least one. Items without a trace are told as records that no mapping made.
+	// An error says that nothing can be said of the record, for a reason that is not in it: it ends the trial.
+	Read(ctx context.Context, rec *mapping.Record, out *mapping.Result) error
+}
+
+// Mapped reads records by a mapping alone.
+func Mapped(m *mapping.Mapping) Reader { return mapped{m} }
+
+type mapped struct{ *mapping.Mapping }
+
+func (m mapped) Read(_ context.Context, rec *mapping.Record, out *mapping.Result) error {
+	m.Apply(rec, out)
+	return nil
+}
+
+// Trial tells what becomes of records. It is for one goroutine.
 type Trial struct {
-	mapping *mapping.Mapping
-	rules   *normalize.Rules
-	json    bool
-	out     *bytes.Buffer // what is not yet written
-	to      io.Writer
-	broken  io.Writer
-	page    *page.Page
+	reader   Reader
+	rules    *normalize.Rules
+	deployed bool
+	json     bool
+	out      *bytes.Buffer // what is not yet written
+	to       io.Writer
+	broken   io.Writer
+	page     *page.Page
 
 	normalizer *normalize.Normalizer
 	result     mapping.Result
@@ -64,11 +85,11 @@ type Trial struct {
 
 // New returns a Trial that writes to out. Broken lines are told where the records are, but for JSON, whose readers want nothing
 // else: there they go to broken.
-func New(m *mapping.Mapping, o Options, out, broken io.Writer) *Trial {
+func New(r Reader, o Options, out, broken io.Writer) *Trial {
 	rules := *o.Rules
-	rules.EraseEnabled = true // whether an erase is allowed is for the deployment; here it is told what the source orders
+	rules.EraseEnabled = rules.EraseEnabled || !o.Deployed
 	t := &Trial{
-		mapping: m, rules: o.Rules, json: o.JSON, out: &bytes.Buffer{}, to: out, broken: broken, normalizer: normalize.New(&rules),
+		reader: r, rules: o.Rules, deployed: o.Deployed, json: o.JSON, out: &bytes.Buffer{}, to: out, broken: broken, normalizer: normalize.New(&rules),
 		counts: Counts{Ignores: map[string]int{}, Rejects: map[string]int{}, Identifiers: map[interaction.Outcome]int{}},
 	}
 	t.page = page.New(t.out, o.Colour)
@@ -93,7 +114,7 @@ func (t *Trial) Run(ctx context.Context, records Records) (*Counts, error) {
 		case errors.As(err, &broken):
 			err = t.brokenLine(broken)
 		case err == nil:
-			err = t.record(rec)
+			err = t.record(ctx, rec)
 		}
 		if err == nil && (t.out.Len() > flushBytes || records.Idle()) {
 			err = t.flush()
@@ -124,10 +145,12 @@ func (t *Trial) brokenLine(b *BrokenLine) error {
 	return nil
 }
 
-// record takes one record through the mapping, and tells or encodes what became of it.
-func (t *Trial) record(rec *Record) error {
+// record reads one record, and tells or encodes what became of it.
+func (t *Trial) record(ctx context.Context, rec *Record) error {
+	if err := t.reader.Read(ctx, &rec.Record, &t.result); err != nil {
+		return fmt.Errorf("%s: %w", rec.Place, err)
+	}
 	t.counts.Records++
-	t.mapping.Apply(&rec.Record, &t.result)
 	if t.json {
 		for i := range t.result.Items {
 			t.count(&t.result.Items[i])

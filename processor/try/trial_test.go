@@ -17,6 +17,24 @@ import (
 	"kinfold/schemas/sources"
 )
 
+// run takes a file of records through a mapping.
+func run(t testing.TB, source string, input []byte, o Options) (text, broken string, counts *Counts) {
+	t.Helper()
+	m, err := sources.Load(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Rules == nil {
+		o.Rules = normalize.DefaultRules()
+	}
+	var out, errs bytes.Buffer
+	counts, err = New(Mapped(m), o, &out, &errs).Run(context.Background(), NewLines(bytes.NewReader(input)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), counts
+}
+
 func TestEveryReasonHasAnAdvice(t *testing.T) {
 	decidedLater := map[interaction.Reason]bool{interaction.ReasonDuplicateConflict: true, interaction.ReasonComponentCap: true}
 	for _, r := range interaction.Reasons {
@@ -138,7 +156,7 @@ func TestALongInputTakesNoMoreMemory(t *testing.T) {
 	}
 	for _, json := range []bool{true, false} {
 		g := &generated{line: []byte(line), left: 4_000}
-		counts, err := New(m, Options{Rules: normalize.DefaultRules(), JSON: json}, io.Discard, io.Discard).Run(context.Background(), NewLines(g))
+		counts, err := New(Mapped(m), Options{Rules: normalize.DefaultRules(), JSON: json}, io.Discard, io.Discard).Run(context.Background(), NewLines(g))
 		if err != nil || counts.Interactions != 4_000 {
 			t.Fatalf("%+v, %v", counts, err)
 		}
@@ -157,7 +175,7 @@ func TestTheOutputDoesNotWaitForTheNextRecord(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := New(m, Options{Rules: normalize.DefaultRules(), JSON: true}, out, io.Discard).Run(context.Background(), NewLines(in))
+		_, err := New(Mapped(m), Options{Rules: normalize.DefaultRules(), JSON: true}, out, io.Discard).Run(context.Background(), NewLines(in))
 		done <- err
 	}()
 	for range 3 {
@@ -180,13 +198,13 @@ func TestATrialEndsWithItsContextAndWithItsWriter(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := New(m, Options{Rules: normalize.DefaultRules()}, io.Discard, io.Discard).Run(ctx, NewLines(strings.NewReader(""))); err == nil {
+	if _, err := New(Mapped(m), Options{Rules: normalize.DefaultRules()}, io.Discard, io.Discard).Run(ctx, NewLines(strings.NewReader(""))); err == nil {
 		t.Error("an ended context gave no error")
 	}
 	closed, w := io.Pipe()
 	closed.Close()
 	for _, json := range []bool{true, false} {
-		_, err := New(m, Options{Rules: normalize.DefaultRules(), JSON: json}, w, io.Discard).Run(context.Background(), NewLines(strings.NewReader(`{"value_text":"{}"}`)))
+		_, err := New(Mapped(m), Options{Rules: normalize.DefaultRules(), JSON: json}, w, io.Discard).Run(context.Background(), NewLines(strings.NewReader(`{"value_text":"{}"}`)))
 		if err == nil {
 			t.Error("a writer that fails gave no error")
 		}

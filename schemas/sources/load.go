@@ -16,7 +16,7 @@ import (
 // .yml or has a / in it. What the file extends is one of ours, or NAME.yaml beside it. A mapping with faults comes back as a
 // *mapping.FaultsError that holds all of them, each with the file as it was named here.
 func Load(word string) (*mapping.Mapping, error) {
-	if !isPath(word) {
+	if !IsFile(word) {
 		text, err := Read(word)
 		if err != nil {
 			return nil, fmt.Errorf("%w; the path of a mapping file ends in .yaml", err)
@@ -30,7 +30,8 @@ func Load(word string) (*mapping.Mapping, error) {
 	return mapping.Compile(word, text, beside(filepath.Dir(word)))
 }
 
-func isPath(word string) bool {
+// IsFile tells the path of a mapping from the name of one that comes with kinfold.
+func IsFile(word string) bool {
 	ext := filepath.Ext(word)
 	return ext == ".yaml" || ext == ".yml" || strings.ContainsAny(word, `/\`)
 }

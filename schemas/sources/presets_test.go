@@ -1,25 +1,25 @@
 package sources_test
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/normalize"
 	"kinfold/processor/source/mapping"
-	"kinfold/schemas"
+	"kinfold/processor/try"
 	"kinfold/schemas/sources"
 )
 
@@ -87,341 +87,201 @@ func compile(t testing.TB, name string, text []byte) *mapping.Mapping {
 	return m
 }
 
-func compareSource(t *testing.T, name string, m *mapping.Mapping) {
-	records, expected := lines(corpusOf(t, name, "records.jsonl")), lines(corpusOf(t, name, "expected.jsonl"))
-	if len(records) != len(expected) {
-		t.Fatalf("%d records, %d expected lines", len(records), len(expected))
-	}
-	var out mapping.Result
-	for i := range records {
-		m.Apply(record(t, records[i]), &out)
-		want := expectation{}
-		if err := json.Unmarshal(expected[i], &want); err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range compareRecord(&out, &want) {
-			t.Errorf("%s, record %d: %s", name, i+1, d)
-		}
-	}
-}
-
-func lines(text []byte) (out [][]byte) {
-	s := bufio.NewScanner(bytes.NewReader(text))
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		out = append(out, bytes.Clone(s.Bytes()))
-	}
-	return out
-}
-
-// record reads one line of records.jsonl.
-func record(t testing.TB, line []byte) *mapping.Record {
+// tried takes the records of a source through a mapping, as kinfold try does.
+func tried(t testing.TB, name string, m *mapping.Mapping, o try.Options) (text string, counts *try.Counts) {
 	t.Helper()
-	var r struct {
-		Topic     string            `json:"topic"`
-		Key       *string           `json:"key"`
-		Headers   map[string]string `json:"headers"`
-		Timestamp int64             `json:"timestamp"`
-		Text      *string           `json:"value_text"`
-		Base64    *string           `json:"value_base64"`
+	o.Rules = normalize.DefaultRules()
+	var out, broken bytes.Buffer
+	counts, err := try.New(try.Mapped(m), o, &out, &broken).Run(t.Context(), try.NewLines(bytes.NewReader(corpusOf(t, name, "records.jsonl"))))
+	if err != nil || broken.Len() > 0 {
+		t.Fatal(err, broken.String())
 	}
-	if err := json.Unmarshal(line, &r); err != nil {
-		t.Fatal(err)
+	return out.String(), counts
+}
+
+// compareSource holds what a mapping makes of the records of a source against what is expected, line by line.
+func compareSource(t *testing.T, name string, m *mapping.Mapping) {
+	text, counts := tried(t, name, m, try.Options{JSON: true})
+	got := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	expected := strings.Split(strings.TrimSpace(string(corpusOf(t, name, "expected.jsonl"))), "\n")
+	if len(got) != len(expected) || counts.Records != len(expected) {
+		t.Fatalf("%d lines of %d records, %d expected lines", len(got), counts.Records, len(expected))
 	}
-	rec := &mapping.Record{Topic: r.Topic, Timestamp: r.Timestamp}
-	if r.Key != nil {
-		rec.Key = []byte(*r.Key)
+	for i := range got {
+		for _, d := range differences("", object(t, got[i]), object(t, expected[i])) {
+			t.Errorf("%s, record %d%s", name, i+1, d)
+		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
-		rec.Headers = append(rec.Headers, mapping.Header{Name: name, Value: []byte(r.Headers[name])})
+}
+
+// TestWhatIsToldAgreesWithTheJSON holds the two forms against each other: tracing changes nothing, and everything is told.
+func TestWhatIsToldAgreesWithTheJSON(t *testing.T) {
+	for _, name := range sources.Names() {
+		t.Run(name, func(t *testing.T) {
+			m, err := sources.Load(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, plain := tried(t, name, m, try.Options{JSON: true})
+			text, told := tried(t, name, m, try.Options{})
+			told.Identifiers = plain.Identifiers // JSON does not judge them
+			if !reflect.DeepEqual(plain, told) {
+				t.Errorf("JSON counts %+v, the text %+v", plain, told)
+			}
+			for what, want := range map[string]int{"\nrecord ": plain.Records - 1, "interaction ": plain.Interactions, "rejected ": plain.Rejected() + 1} {
+				if n := strings.Count(text, what); n < want {
+					t.Errorf("%q stands %d times in the text, want %d or more", what, n, want)
+				}
+			}
+			if strings.Contains(text, "\x1b") {
+				t.Error("colours that nobody asked for")
+			}
+		})
 	}
-	switch {
-	case r.Text != nil:
-		rec.Value = []byte(*r.Text)
-	case r.Base64 != nil:
-		value, err := base64.StdEncoding.DecodeString(*r.Base64)
+}
+
+// TestWhatASourceOrdersHasATimeAndAStore looks at what the JSON does not say of directives: without a time of its own none is in
+// order, and its realm is that of its store, which is the store of the identifiers in it.
+func TestWhatASourceOrdersHasATimeAndAStore(t *testing.T) {
+	for _, name := range sources.Names() {
+		m, err := sources.Load(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rec.Value = value
-	}
-	return rec
-}
-
-// expectation is one line of expected.jsonl.
-type expectation struct {
-	Interactions []struct {
-		EventID     *string          `json:"event_id"`
-		Source      string           `json:"source"`
-		Channel     string           `json:"channel"`
-		Type        string           `json:"type"`
-		StoreCode   string           `json:"store_code"`
-		UserID      *string          `json:"user_id"`
-		OccurredAt  string           `json:"occurred_at"`
-		Identifiers []wantIdentifier `json:"identifiers"`
-		Order       *struct {
-			Number   *string `json:"order_number"`
-			Currency *string `json:"currency"`
-			Total    *string `json:"total_amount"`
-			Lines    []struct {
-				SKU         string  `json:"sku"`
-				Description *string `json:"description"`
-				Quantity    *string `json:"quantity"`
-				UnitPrice   *string `json:"unit_price"`
-			} `json:"lines"`
-		} `json:"order"`
-		Traits     map[string]string `json:"traits"`
-		Properties map[string]string `json:"properties"`
-	} `json:"interactions"`
-	Rejects    []wantReason `json:"rejects"`
-	Ignores    []wantReason `json:"ignores"`
-	Directives []struct {
-		ID       string      `json:"directive_id"`
-		Kind     string      `json:"kind"`
-		IssuedAt string      `json:"issued_at"`
-		A        *wantTarget `json:"a"`
-		B        *wantTarget `json:"b"`
-		Scope    string      `json:"scope"`
-		Author   string      `json:"author"`
-	} `json:"directives"`
-	Reject string `json:"reject"`
-	Ignore string `json:"ignore"`
-}
-
-type wantIdentifier struct {
-	Namespace string `json:"namespace"`
-	Value     string `json:"value"`
-	Verified  bool   `json:"verified"`
-}
-
-type wantReason struct {
-	Index  int    `json:"index"`
-	Reason string `json:"reason"`
-}
-
-type wantTarget struct {
-	Namespace string `json:"namespace"`
-	StoreCode string `json:"store_code"`
-	Value     string `json:"value"`
-}
-
-// differences gathers what is not as expected.
-type differences []string
-
-func (d *differences) equal(field string, got, want any) {
-	if fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
-		*d = append(*d, fmt.Sprintf("%s: got %v, want %v", field, got, want))
-	}
-}
-
-func compareRecord(out *mapping.Result, want *expectation) (d differences) {
-	var whole string
-	var rejects, ignores []wantReason
-	var interactions []*interaction.Interaction
-	var directives []*mapping.Item
-	for i := range out.Items {
-		switch it := &out.Items[i]; it.Kind {
-		case mapping.Interaction:
-			interactions = append(interactions, &it.Interaction)
-		case mapping.Directive:
-			directives = append(directives, it)
-		case mapping.Reject:
-			if it.Index == mapping.WholeRecord {
-				whole = "reject " + mapping.ReasonText(it.Reject)
-			} else {
-				rejects = append(rejects, wantReason{it.Index, mapping.ReasonText(it.Reject)})
+		records := try.NewLines(bytes.NewReader(corpusOf(t, name, "records.jsonl")))
+		var out mapping.Result
+		for {
+			rec, err := records.Next()
+			if err == io.EOF {
+				break
 			}
-		case mapping.Ignore:
-			if it.Index == mapping.WholeRecord {
-				whole = "ignore " + it.Ignore
-			} else {
-				ignores = append(ignores, wantReason{it.Index, it.Ignore})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Apply(&rec.Record, &out)
+			for i := range out.Items {
+				if it := &out.Items[i]; it.Kind == mapping.Directive && (!it.Directive.HasIssuedAt || it.StoreCode != storeOf(it.Directive.A)) {
+					t.Errorf("%s, %s: of store %q, with a time: %v; %+v", name, rec.Place, it.StoreCode, it.Directive.HasIssuedAt, it.Directive)
+				}
 			}
 		}
 	}
-	wantWhole := ""
-	if want.Reject != "" {
-		wantWhole = "reject " + want.Reject
-	} else if want.Ignore != "" {
-		wantWhole = "ignore " + want.Ignore
+}
+
+func storeOf(t *interaction.Target) string {
+	if t == nil {
+		return ""
 	}
-	d.equal("the whole record", whole, wantWhole)
-	d.equal("rejects", rejects, want.Rejects)
-	d.equal("ignores", ignores, want.Ignores)
-	d.equal("number of interactions", len(interactions), len(want.Interactions))
-	d.equal("number of directives", len(directives), len(want.Directives))
-	for i := range min(len(interactions), len(want.Interactions)) {
-		compareInteraction(&d, fmt.Sprintf("interactions[%d]", i), interactions[i], want, i)
+	return t.StoreCode
+}
+
+func object(t testing.TB, line string) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(line), &m); err != nil {
+		t.Fatalf("%v in %s", err, line)
 	}
-	for i := range min(len(directives), len(want.Directives)) {
-		compareDirective(&d, directives[i], want, i)
+	return m
+}
+
+// amounts are the members that compare as numbers; in free ones only what is expected must be there.
+var (
+	amounts = []string{"total_amount", "quantity", "unit_price"}
+	free    = []string{"traits", "properties"}
+)
+
+// differences compares by the rules of the corpus: amounts as numbers after rounding to four places, identifiers as a set, all
+// other members exactly; what is not expected must not be there, but among traits and properties.
+func differences(at string, got, want any) (d []string) {
+	switch w := want.(type) {
+	case map[string]any:
+		g, ok := got.(map[string]any)
+		if !ok {
+			return []string{fmt.Sprintf("%s: got %v, want %v", at, got, want)}
+		}
+		for _, name := range slices.Sorted(maps.Keys(w)) {
+			below := at + "." + name
+			a, b := g[name], w[name]
+			if slices.Contains(amounts, name) {
+				a, b = rounded(a), rounded(b)
+			}
+			if name == "identifiers" {
+				a, b = sorted(a), sorted(b)
+			}
+			d = append(d, differences(below, a, b)...)
+		}
+		below := func(name string) bool { return strings.HasSuffix(at, "."+name) }
+		for name, v := range g {
+			_, expected := w[name]
+			if !expected && !nothing(v) && !slices.Contains(free, name) && !slices.ContainsFunc(free, below) {
+				d = append(d, fmt.Sprintf("%s.%s: got %v, want none", at, name, v))
+			}
+		}
+	case []any:
+		g, ok := got.([]any)
+		if !ok || len(g) != len(w) {
+			return []string{fmt.Sprintf("%s: got %v, want %v", at, got, want)}
+		}
+		for i := range w {
+			d = append(d, differences(fmt.Sprintf("%s[%d]", at, i), g[i], w[i])...)
+		}
+	default:
+		if !reflect.DeepEqual(got, want) {
+			d = append(d, fmt.Sprintf("%s: got %v, want %v", at, got, want))
+		}
 	}
 	return d
 }
 
-func compareInteraction(d *differences, at string, got *interaction.Interaction, all *expectation, i int) {
-	want := &all.Interactions[i]
-	d.equal(at+".event_id", got.EventID, orEmpty(want.EventID))
-	d.equal(at+".source", got.Source, want.Source)
-	d.equal(at+".channel", got.Channel, want.Channel)
-	d.equal(at+".type", got.Type, want.Type)
-	d.equal(at+".store_code", got.StoreCode, want.StoreCode)
-	d.equal(at+".user_id", got.UserID, orEmpty(want.UserID))
-	d.equal(at+".has_user_id", got.HasUserID, want.UserID != nil)
-	d.equal(at+".occurred_at", instant(got.OccurredAt), want.OccurredAt)
-	var identifiers []string
-	for _, id := range got.Identifiers {
-		identifiers = append(identifiers, fmt.Sprint(wantIdentifier{id.Namespace, id.Value, id.Verified}))
-	}
-	var wanted []string
-	for _, id := range want.Identifiers {
-		wanted = append(wanted, fmt.Sprint(id))
-	}
-	slices.Sort(identifiers)
-	slices.Sort(wanted)
-	d.equal(at+".identifiers", identifiers, wanted)
-
-	payload, err := payloadOf(got.Payload)
-	if err != nil {
-		d.equal(at+".payload", err.Error(), "")
-		return
-	}
-	order := "none"
-	if o := want.Order; o != nil {
-		order = orderText(orEmpty(o.Number), o.Currency, amount(o.Total), len(o.Lines))
-		for j := range min(len(o.Lines), len(payload.lines)) {
-			l := o.Lines[j]
-			d.equal(fmt.Sprintf("%s.order.lines[%d]", at, j), payload.lines[j],
-				lineText(l.SKU, l.Description, amount(l.Quantity), amount(l.UnitPrice)))
-		}
-	}
-	d.equal(at+".order", payload.order, order)
-	for name, value := range want.Traits {
-		d.equal(at+".traits."+name, payload.traits[name], value)
-	}
-	for name, value := range want.Properties {
-		d.equal(at+".properties."+name, payload.properties[name], value)
-	}
+// nothing reports a member that says as much as one that is left out.
+func nothing(v any) bool {
+	list, isList := v.([]any)
+	return v == nil || v == "" || isList && len(list) == 0
 }
 
-func compareDirective(d *differences, got *mapping.Item, all *expectation, i int) {
-	want, g, at := &all.Directives[i], got.Directive, fmt.Sprintf("directives[%d]", i)
-	d.equal(at+".directive_id", g.ID, want.ID)
-	d.equal(at+".kind", string(g.Kind), want.Kind)
-	d.equal(at+".issued_at", instant(g.IssuedAt), want.IssuedAt)
-	d.equal(at+".has_issued_at", g.HasIssuedAt, true)
-	d.equal(at+".a", target(g.A), want.A)
-	d.equal(at+".b", target(g.B), want.B)
-	d.equal(at+".scope", string(g.Scope), want.Scope)
-	d.equal(at+".author", g.Author, want.Author)
-	if want.A != nil {
-		d.equal(at+".store_code of the realm", got.StoreCode, want.A.StoreCode)
-	}
-}
-
-func (w *wantTarget) GoString() string {
-	if w == nil {
-		return "none"
-	}
-	return fmt.Sprint(*w)
-}
-
-func target(t *interaction.Target) *wantTarget {
-	if t == nil {
-		return nil
-	}
-	return &wantTarget{t.Namespace, t.StoreCode, t.Value}
-}
-
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func instant(ms int64) string {
-	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z07:00")
-}
-
-// facts are those of a payload, as texts that compare.
-type facts struct {
-	order              string
-	lines              []string
-	traits, properties map[string]string
-}
-
-func payloadOf(payload []byte) (f facts, _ error) {
-	text, err := schemas.AppendPayloadJSON([]byte("{"), payload)
-	if err != nil {
-		return f, err
-	}
-	var p struct {
-		Order *struct {
-			Number   string       `json:"order_number"`
-			Currency *string      `json:"currency"`
-			Total    *json.Number `json:"total_amount"`
-			Lines    []struct {
-				SKU         string       `json:"sku"`
-				Description *string      `json:"description"`
-				Quantity    *json.Number `json:"quantity"`
-				UnitPrice   *json.Number `json:"unit_price"`
-			} `json:"lines"`
-		} `json:"order"`
-		Traits     map[string]string `json:"traits"`
-		Properties map[string]string `json:"properties"`
-	}
-	if err := json.Unmarshal(append(text, '}'), &p); err != nil {
-		return f, err
-	}
-	f = facts{order: "none", traits: p.Traits, properties: p.Properties}
-	if o := p.Order; o != nil {
-		f.order = orderText(o.Number, o.Currency, number(o.Total), len(o.Lines))
-		for _, l := range o.Lines {
-			f.lines = append(f.lines, lineText(l.SKU, l.Description, number(l.Quantity), number(l.UnitPrice)))
-		}
-	}
-	return f, nil
-}
-
-func orderText(number string, currency *string, total string, lines int) string {
-	return fmt.Sprintf("%q %s %s of %d lines", number, quoted(currency), total, lines)
-}
-
-func lineText(sku string, description *string, quantity, price string) string {
-	return fmt.Sprintf("%q %s %s × %s", sku, quoted(description), quantity, price)
-}
-
-func quoted(s *string) string {
-	if s == nil {
-		return "null"
-	}
-	return fmt.Sprintf("%q", *s)
-}
-
-func number(n *json.Number) string {
-	if n == nil {
-		return "null"
-	}
-	s := n.String()
-	return amount(&s)
-}
-
-// amount is a decimal text in the one form of its value, rounded half-even to four places.
-func amount(s *string) string {
-	if s == nil {
-		return "null"
-	}
-	r, ok := new(big.Rat).SetString(strings.TrimSpace(*s))
+// rounded is a decimal text in the one form of its value, rounded half-even to four places.
+func rounded(v any) any {
+	s, ok := v.(string)
 	if !ok {
-		return "no number: " + *s
+		return v
 	}
-	unit := big.NewInt(10_000)
-	scaled := new(big.Rat).Mul(r, new(big.Rat).SetInt(unit))
+	r, ok := new(big.Rat).SetString(s)
+	if !ok {
+		return v
+	}
+	scaled := new(big.Rat).Mul(r, big.NewRat(10_000, 1))
 	quotient, rest := new(big.Int).QuoRem(scaled.Num(), scaled.Denom(), new(big.Int))
 	twice := new(big.Int).Mul(new(big.Int).Abs(rest), big.NewInt(2))
 	if c := twice.Cmp(scaled.Denom()); c > 0 || c == 0 && quotient.Bit(0) == 1 {
 		quotient.Add(quotient, big.NewInt(int64(scaled.Sign())))
 	}
-	return new(big.Rat).SetFrac(quotient, unit).FloatString(4)
+	return quotient.String()
+}
+
+// sorted gives a list the order of its elements' text, as sets have none.
+func sorted(v any) any {
+	list, _ := v.([]any)
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return list
+}
+
+func TestDifferencesAreFound(t *testing.T) {
+	const want = `{"interactions":[{"event_id":null,"identifiers":[{"v":"a"},{"v":"b"}],"order":{"total_amount":"1.50"},"traits":{"a":"b"}}]}`
+	for _, c := range []struct {
+		got string
+		n   int
+	}{
+		{`{"interactions":[{"event_id":null,"identifiers":[{"v":"b"},{"v":"a"}],"order":{"total_amount":"1.5"},"traits":{"a":"b","c":"d"}}]}`, 0},
+		{`{"interactions":[{"event_id":"x","identifiers":[{"v":"b"}],"order":{"total_amount":"1.51"},"traits":{"a":"c"}}]}`, 4},
+		{`{"interactions":[]}`, 1},
+		{`{"interactions":[{"event_id":null,"identifiers":[{"v":"b"},{"v":"a"}],"order":{"total_amount":"1.5"},"traits":{"a":"b"}}],"rejects":[{"index":0}]}`, 1},
+		{`{"reject":"unparsable"}`, 2},
+		{`{"interactions":[{"identifiers":[{"v":"b"},{"v":"a"}],"order":{"total_amount":"1.5","lines":[{"sku":"1"}]},"traits":{"a":"b"},"user_id":"7"}]}`, 2},
+		{`{"interactions":[{"identifiers":[{"v":"b"},{"v":"a"}],"order":{"total_amount":"1.5"},"traits":{"a":"b"}}],"ignore":"x"}`, 1},
+	} {
+		if d := differences("", object(t, c.got), object(t, want)); len(d) != c.n {
+			t.Errorf("%s: %d differences, want %d: %q", c.got, len(d), c.n, d)
+		}
+	}
 }

@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"strings"
+
 	"kinfold/processor/interaction"
 	"kinfold/processor/source"
 )
@@ -155,8 +157,12 @@ func invalidField(field string) *interaction.Reject {
 	return &interaction.Reject{Reason: interaction.ReasonInvalidField, Detail: field}
 }
 
-// ReasonText is the reason of a reject as operators read it: missing:FIELD and invalid:FIELD for these two, else the reason.
+// ReasonText is the reason of a reject as operators read it: missing:FIELD and invalid:FIELD where the detail of these two names
+// the field, as a mapping's does, else the reason.
 func ReasonText(rej *interaction.Reject) string {
+	if strings.Contains(rej.Detail, " ") {
+		return string(rej.Reason)
+	}
 	switch rej.Reason {
 	case interaction.ReasonMissingField:
 		return "missing:" + rej.Detail
