@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -87,12 +88,17 @@ func expectFolded(t *testing.T, out *outputs) {
 	}
 }
 
+var lagging = regexp.MustCompile(`(?m)^kinfold_input_lag_records\{.*\} [1-9]`)
+
 func TestEveryDistinctInteractionBecomesOneEvent(t *testing.T) {
 	onEachBroker(t, func(r *rig) {
 		lines := retailer(1, 400)
 		r.feed(lines...)
 		p := r.start(state.NewMemoryFS())
 		p.isReady()
+		r.drained()
+		// Nothing is left but the markers that end the topics, and they are no lag.
+		r.until(func() bool { return !lagging.MatchString(p.metrics()) })
 		r.finish(p)
 		r.expectOnce(lines)
 		totals := p.p.Totals()

@@ -49,6 +49,8 @@ const (
 	maxBackoff = 5 * time.Second
 	// unreadyAfter is how long a stage may be in recovery before the process says that it is not ready.
 	unreadyAfter = 30 * time.Second
+	// restAfter is how long nothing comes before a stage asks whether anything is left.
+	restAfter = 2 * time.Second
 	// slowAfter is how long records may wait for what they need before the process says so. It stays ready: what it has is right.
 	slowAfter = 5 * time.Second
 )
@@ -127,7 +129,7 @@ func (w *worker) live(ctx context.Context) (committed bool, err error) {
 			w.ready.Store(true)
 			w.joined.CompareAndSwap(0, time.Now().UnixNano())
 		}
-		n, err := w.poll(ctx, s)
+		n, err := w.await(ctx, s)
 		if err != nil {
 			return committed, err
 		}
@@ -249,6 +251,21 @@ func (w *worker) poll(ctx context.Context, s *kafka.Session) (int, error) {
 	var gone *kafka.OffsetGoneError
 	if errors.As(err, &gone) {
 		return 0, w.lost.decide(ctx, gone, w.options.SkipTo)
+	}
+	return n, err
+}
+
+// await polls between two transactions. Where something should come and nothing does, it looks what that is.
+func (w *worker) await(ctx context.Context, s *kafka.Session) (int, error) {
+	if s.AtRest() {
+		return w.poll(ctx, s)
+	}
+	wait, cancel := context.WithTimeout(ctx, restAfter)
+	defer cancel()
+	n, err := w.poll(wait, s)
+	if n == 0 && err == nil && wait.Err() != nil {
+		s.Rest(ctx, w.lost.admin)
+		w.reportLag(s)
 	}
 	return n, err
 }

@@ -57,19 +57,19 @@ type Session struct {
 	mu          sync.Mutex
 	assigned    map[TopicPartition]uint64 // to the number of the assignment that brought it
 	assignments uint64
-	lag         map[TopicPartition]int64 // records behind the last polled one, as of its fetch
-	changed     bool                     // assignment changed since the last Assigned
-	woken       bool                     // see Wake; guarded by mu
-	rebalancing bool                     // revoked, not yet assigned
-	revoked     bool                     // see Settle
-	wantCommit  bool                     // a rebalance waits for this transaction to end
+	read        map[TopicPartition]span // from behind the last polled record to the end, as of its fetch
+	changed     bool                    // assignment changed since the last Assigned
+	woken       bool                    // see Wake; guarded by mu
+	rebalancing bool                    // revoked, not yet assigned
+	revoked     bool                    // see Settle
+	wantCommit  bool                    // a rebalance waits for this transaction to end
 	lost        bool
 	cancelPoll  context.CancelFunc
 }
 
 // OpenSession fences the former life of this member and joins the group.
 func OpenSession(ctx context.Context, c *Config, o SessionOptions) (*Session, error) {
-	s := &Session{opt: o, assigned: map[TopicPartition]uint64{}, lag: map[TopicPartition]int64{}}
+	s := &Session{opt: o, assigned: map[TopicPartition]uint64{}, read: map[TopicPartition]span{}}
 	opts, err := c.opts(o.Group)
 	if err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (s *Session) onRevoked(gone map[string][]int32, lost bool) {
 	for t, ps := range gone {
 		for _, p := range ps {
 			delete(s.assigned, TopicPartition{t, p})
-			delete(s.lag, TopicPartition{t, p})
+			delete(s.read, TopicPartition{t, p})
 			s.revoked = true
 		}
 	}
@@ -275,7 +275,7 @@ func (s *Session) Poll(ctx context.Context, maxRecords int, each func(*Record)) 
 		}
 		n += len(f.Records)
 		s.mu.Lock()
-		s.lag[TopicPartition{f.Topic, f.Partition}] = max(0, f.LastStableOffset-f.Records[len(f.Records)-1].Offset-1)
+		s.read[TopicPartition{f.Topic, f.Partition}] = span{f.Records[len(f.Records)-1].Offset + 1, f.LastStableOffset}
 		s.mu.Unlock()
 	})
 	return n, nil
@@ -382,9 +382,50 @@ func (s *Session) inRebalance() bool {
 	return s.rebalancing && !s.lost
 }
 
-// Lag returns how many records each owned partition had behind the last one polled, as of its fetch.
+// span is offsets, from the first to before the last.
+type span struct{ from, to int64 }
+
+// Lag returns how many offsets each owned partition had behind the last polled record, as of its fetch. Markers of transactions and
+// what was aborted count until Rest has looked.
 func (s *Session) Lag() map[TopicPartition]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.lag)
+	lag := make(map[TopicPartition]int64, len(s.read))
+	for tp, left := range s.read {
+		lag[tp] = max(0, left.to-left.from)
+	}
+	return lag
+}
+
+// AtRest reports whether everything that was there has been polled.
+func (s *Session) AtRest() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, left := range s.read {
+		if left.from < left.to {
+			return false
+		}
+	}
+	return true
+}
+
+// Rest asks the brokers what is behind the last polled records, where nothing comes: the markers that end a topic at rest are no lag.
+// What they do not answer stays as it is.
+func (s *Session) Rest(ctx context.Context, a *Admin) {
+	s.mu.Lock()
+	asked := maps.Clone(s.read)
+	s.mu.Unlock()
+	for tp, left := range asked {
+		if left.from >= left.to {
+			continue
+		}
+		if more, err := a.anyBetween(ctx, tp, left.from, left.to); err != nil || more {
+			continue
+		}
+		s.mu.Lock()
+		if s.read[tp] == left {
+			s.read[tp] = span{left.to, left.to}
+		}
+		s.mu.Unlock()
+	}
 }
