@@ -1,6 +1,7 @@
 package processor_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
@@ -326,6 +328,42 @@ func TestAPoisonRecordEndsInRejectsAndTheNextIsProcessed(t *testing.T) {
 		}
 		if d := cmp.Diff(poison, got); d != "" {
 			r.t.Errorf("rejects by bytes (-want +got):\n%s", d)
+		}
+	})
+}
+
+// Records as large as the broker takes them in become an event or a reject, whichever of our topics they would fit.
+func TestTheLargestRecordsThatABrokerTakesGoSomewhere(t *testing.T) {
+	onEachBroker(t, func(r *rig) {
+		p := r.start(state.NewMemoryFS())
+		cl := r.client(kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(2<<20))
+		const limit = 1_048_588 // the brokers' default max.message.bytes
+		noise := rand.New(rand.NewPCG(1, 1))
+		taken := 0
+		for size := limit - 1_500; size <= limit+100; size += 100 {
+			head := strings.TrimSuffix(line("pos", fmt.Sprintf("grande-%d", size), "S01", "Ana", noon), "}") + `, "traits": {"note": "`
+			note := make([]byte, size-len(head)-3)
+			for i := range note {
+				note[i] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[noise.IntN(64)]
+			}
+			err := cl.ProduceSync(r.context(), &kgo.Record{Topic: r.input, Partition: 0, Value: []byte(head + string(note) + `"}}`)}).FirstErr()
+			switch {
+			case err == nil:
+				taken++
+			case !errors.Is(err, kerr.MessageTooLarge):
+				r.t.Fatal(err)
+			}
+		}
+		r.feed(line("pos", "small", "S01", "Ana", noon))
+		r.finish(p)
+		out := r.outputs()
+		if taken < 10 || len(out.events)+len(out.rejects) != taken+1 {
+			r.t.Errorf("%d large records were taken and one small one; %d events and %d rejects", taken, len(out.events), len(out.rejects))
+		}
+		for _, rec := range out.rejects {
+			if h := headers(rec); h["reject.reason"] != "too_large" || len(rec.Value) < limit-2_000 {
+				r.t.Errorf("a reject of %d bytes: %v", len(rec.Value), h)
+			}
 		}
 	})
 }

@@ -125,3 +125,59 @@ func TestSimulatedRestoreWaitsForAnAnswerThatTakesLong(t *testing.T) {
 		})
 	}
 }
+
+// For a minute processes come and go every few seconds: one, four, one again. Whatever a partition's changelog holds was written by
+// one epoch at a time, and no member that stays loses its session for it.
+func TestSimulatedRebalanceStorm(t *testing.T) {
+	plan := quiet(4)
+	plan.Partitions, plan.InputPartitions = 8, 4
+	plan.Steps = nil
+	lines := processortest.Lines(5, 400)
+	at := time.Duration(0)
+	step := func(do processortest.Deed, process int) {
+		plan.Steps = append(plan.Steps, processortest.Step{At: at, Do: do, Process: process})
+	}
+	for i := range 3 {
+		step(processortest.Stop, i+1)
+	}
+	for at < time.Minute {
+		for _, do := range []processortest.Deed{processortest.Start, processortest.Stop} {
+			for i := range 3 {
+				n := min(10, len(lines))
+				plan.Steps = append(plan.Steps, processortest.Step{At: at, Do: processortest.Feed, Lines: lines[:n]})
+				lines = lines[n:]
+				step(do, i+1)
+				at += 2500 * time.Millisecond
+			}
+		}
+	}
+	r := simulated(t, plan)
+	if r.Faults["start"] < 12 || r.Faults["stop"] < 12 || r.Lines < 250 {
+		t.Errorf("faults %v, %d lines: no storm", r.Faults, r.Lines)
+	}
+}
+
+// The clock of the machines is an hour ahead of, or behind, that of whoever wrote the input. Time comes from the records.
+func TestSimulatedClocksThatAreWrong(t *testing.T) {
+	for _, off := range []time.Duration{time.Hour, -time.Hour} {
+		t.Run(off.String(), func(t *testing.T) {
+			plan := quiet(2)
+			plan.InputClock = off
+			plan.Window = 20 * time.Second
+			plan.Steps = append(plan.Steps,
+				processortest.Step{At: 2 * time.Second, Do: processortest.Kill, Process: 0, Crash: &processortest.Crash{Back: time.Second}},
+				processortest.Step{At: 30 * time.Second, Do: processortest.Feed, Lines: plan.Steps[1].Lines})
+			simulated(t, plan)
+		})
+	}
+}
+
+// Nothing comes for longer than sessions, transactions, connections and metadata last. Then it goes on as if nothing had been.
+func TestSimulatedIdleDeploymentGoesOn(t *testing.T) {
+	const idle = 40 * time.Minute // connections end after 20 seconds, metadata is fetched anew after 5 minutes
+	plan := quiet(2)
+	plan.Steps = append(plan.Steps, processortest.Step{At: idle, Do: processortest.Feed, Lines: processortest.Lines(6, 40)})
+	if r := simulated(t, plan); r.Lived < idle {
+		t.Errorf("it lived for %s", r.Lived)
+	}
+}

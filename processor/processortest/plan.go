@@ -31,6 +31,9 @@ type Plan struct {
 	TransactionTimeout time.Duration
 	SessionTimeout     time.Duration
 
+	// InputClock is by how much the clock of whoever writes the input is ahead of that of the processes.
+	InputClock time.Duration
+
 	Rules []Rule
 	Steps []Step
 	// Tail is fed when all else is over, to processes of which one has lost its disk: duplicates among it show whether the

@@ -166,11 +166,20 @@ func (o *oracle) compareRows(name string, want, got map[string]string) {
 }
 
 // checkChangelogs folds both changelogs of a partition. The position records in them must be a chain: transaction after
-// transaction, each further than the one before. Two writers at a time, or one with an old state, would break it.
+// transaction, each the next one and further than the one before, and all of its rows of one epoch of one producer. Two writers at a
+// time, or one with an old state, would break it.
 func (o *oracle) checkChangelogs(partition int32, want map[string]string, end int64) {
 	got := map[string]string{}
 	var last state.LoggedPosition
+	var writer *kgo.Record // of the transaction under way
 	for _, r := range o.Logs[o.Config.IdentityChangelog()][partition] {
+		if writer == nil {
+			writer = r
+		}
+		if r.ProducerID != writer.ProducerID || r.ProducerEpoch != writer.ProducerEpoch {
+			o.report.add("changelog", "identity changelog partition %d offset %d: producer %d epoch %d writes into a transaction of producer %d epoch %d",
+				partition, r.Offset, r.ProducerID, r.ProducerEpoch, writer.ProducerID, writer.ProducerEpoch)
+		}
 		if !state.IsPositionKey(r.Key) {
 			if row, err := state.ParseRow(r.Key, r.Value); err != nil {
 				o.report.add("changelog", "identity changelog partition %d offset %d: %v", partition, r.Offset, err)
@@ -181,11 +190,12 @@ func (o *oracle) checkChangelogs(partition int32, want map[string]string, end in
 			}
 			continue
 		}
+		writer = nil
 		at, err := state.ParseLoggedPosition(r.Value)
 		switch {
 		case err != nil:
 			o.report.add("changelog", "identity changelog partition %d offset %d: %v", partition, r.Offset, err)
-		case at.Transaction <= last.Transaction || at.KeyedNext <= last.KeyedNext:
+		case at.Transaction != last.Transaction+1 || at.KeyedNext <= last.KeyedNext:
 			o.report.add("changelog", "partition %d: transaction %d at offset %d follows transaction %d at offset %d",
 				partition, at.Transaction, at.KeyedNext, last.Transaction, last.KeyedNext)
 		}

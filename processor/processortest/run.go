@@ -168,6 +168,7 @@ func (w *World) feed(lines []string) {
 		w.fed++
 		p.Produce(context.Background(), &kafka.Record{
 			Topic: inputTopic, Partition: kafka.Unassigned, Key: fmt.Appendf(nil, "k%d", w.fed), Value: []byte(l),
+			Timestamp: time.Now().Add(w.plan.InputClock),
 		})
 	}
 	if err := p.Flush(context.Background()); err != nil {
