@@ -419,11 +419,12 @@ func (s *Session) Rest(ctx context.Context, a *Admin) {
 		if left.from >= left.to {
 			continue
 		}
-		if more, err := a.anyBetween(ctx, tp, left.from, left.to); err != nil || more {
-			continue
+		more, err := a.anyBetween(ctx, tp, left.from, left.to)
+		if err != nil {
+			return // who does not answer for one would not for the next, and the caller has to go on
 		}
 		s.mu.Lock()
-		if s.read[tp] == left {
+		if !more && s.read[tp] == left {
 			s.read[tp] = span{left.to, left.to}
 		}
 		s.mu.Unlock()
