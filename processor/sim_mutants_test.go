@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,10 +140,14 @@ func (m *mutant) run(t *testing.T) string {
 	return "broken"
 }
 
-// simulate runs tests of this package under the build tag that the simulation needs.
+// simulate runs tests of this package under the build tag that the simulation needs, with the race detector if this binary has it.
 func simulate(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	args = append([]string{"test", "-tags", "synctests", "-vet=off", "-count=1"}, args...)
+	flags := []string{"test", "-tags", "synctests", "-vet=off", "-count=1"}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		flags = append(flags, "-race")
+	}
+	args = append(flags, args...)
 	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
 	return string(out), err
 }

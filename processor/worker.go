@@ -129,12 +129,16 @@ func (w *worker) live(ctx context.Context) (committed bool, err error) {
 			w.ready.Store(true)
 			w.joined.CompareAndSwap(0, time.Now().UnixNano())
 		}
-		n, err := w.await(ctx, s)
+		n, quiet, err := w.await(ctx, s)
 		if err != nil {
 			return committed, err
 		}
 		if n == 0 {
 			s.AllowRebalance()
+			if quiet {
+				s.Rest(ctx, w.lost.admin)
+				w.reportLag(s)
+			}
 			continue
 		}
 		w.slow.Store(time.Now().UnixNano())
@@ -255,19 +259,16 @@ func (w *worker) poll(ctx context.Context, s *kafka.Session) (int, error) {
 	return n, err
 }
 
-// await polls between two transactions. Where something should come and nothing does, it looks what that is.
-func (w *worker) await(ctx context.Context, s *kafka.Session) (int, error) {
+// await polls between two transactions. It is quiet where something should come and nothing does.
+func (w *worker) await(ctx context.Context, s *kafka.Session) (n int, quiet bool, err error) {
 	if s.AtRest() {
-		return w.poll(ctx, s)
+		n, err = w.poll(ctx, s)
+		return n, false, err
 	}
 	wait, cancel := context.WithTimeout(ctx, restAfter)
 	defer cancel()
-	n, err := w.poll(wait, s)
-	if n == 0 && err == nil && wait.Err() != nil {
-		s.Rest(ctx, w.lost.admin)
-		w.reportLag(s)
-	}
-	return n, err
+	n, err = w.poll(wait, s)
+	return n, wait.Err() != nil, err
 }
 
 // hold counts the records of a poll as held. Those of a partition come one behind the other.

@@ -320,11 +320,17 @@ func (s *soak) judge() {
 			wantMap[m["key"].(string)] = fmt.Sprint(m["customer_id"], " ", m["status"])
 		}
 	})
+	places, told := map[string]string{}, 0
 	gotEvents, gotMap, gotRejects, folded := map[string]int{}, map[string]string{}, map[string]int{}, map[string]string{}
 	s.read(s.c.Topics.UnifiedCustomerEvents, func(r *kafka.Record) {
 		var u interaction.Unified
 		s.decode(r, schemas.KindUnified, func(b []byte) error { return schemas.DecodeUnified(b, &u) })
-		gotEvents[u.Keyed.ID.String()]++
+		id := u.Keyed.ID.String()
+		if gotEvents[id]++; gotEvents[id] == 2 && told < maxTold {
+			told++
+			t.Logf("event %s is there again: %s, before: %s; origin %v", id, placeOf(r), places[id], u.Keyed.Origin)
+		}
+		places[id] = placeOf(r)
 	})
 	s.read(s.c.Topics.Rejects, func(r *kafka.Record) { gotRejects[string(r.Value)]++ })
 	s.read(s.c.Topics.IdentityMap, func(r *kafka.Record) {
@@ -361,6 +367,14 @@ func (s *soak) judge() {
 	if d := firstDifference(gotMap, folded); d != "" {
 		t.Errorf("folded identity-changes against identity-map: %s", d)
 	}
+}
+
+// maxTold is how many events that are there twice are shown.
+const maxTold = 10
+
+// placeOf says where a record is, and who wrote it when.
+func placeOf(r *kafka.Record) string {
+	return fmt.Sprintf("partition %d offset %d at %s by producer %d epoch %d", r.Partition, r.Offset, r.Timestamp.Format("15:04:05.000"), r.ProducerID, r.ProducerEpoch)
 }
 
 func (s *soak) rules() *normalize.Rules {

@@ -153,5 +153,8 @@ func (a *Admin) fetchOne(ctx context.Context, broker int32, topicID [16]byte, tp
 		return nil, fmt.Errorf("a fetch of one partition is answered with %d topics", len(resp.Topics))
 	}
 	got := &resp.Topics[0].Partitions[0]
+	if len(got.RecordBatches) == 0 && resp.ThrottleMillis > 0 { // a quota was exceeded: that nothing came means nothing
+		return nil, fmt.Errorf("the broker delays fetches for %d ms: a quota is exceeded", resp.ThrottleMillis)
+	}
 	return got, kerr.ErrorForCode(got.ErrorCode)
 }

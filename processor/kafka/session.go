@@ -227,7 +227,7 @@ func (s *Session) Owns(tp TopicPartition, assignment uint64) bool {
 }
 
 // Poll waits for records until ctx ends, the assignment changes or Wake is called; then it returns nothing. A nil error with no records
-// is no news. An error of the class ErrOffsetGone names a partition whose next record no longer exists.
+// is no news. An *OffsetGoneError names a partition whose next record no longer exists.
 func (s *Session) Poll(ctx context.Context, maxRecords int, each func(*Record)) (n int, err error) {
 	pollCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
