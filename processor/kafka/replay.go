@@ -54,7 +54,26 @@ func (a *Admin) ReadRange(ctx context.Context, tp TopicPartition, from, to int64
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		quiet := false
+		var stepErr error
+		fetches.EachRecord(func(r *kgo.Record) {
+			switch {
+			case stepErr != nil || r.Offset < next: // what comes again was handed out
+			case r.Offset >= to:
+				next = to
+			default:
+				next = r.Offset + 1
+				if !r.Attrs.IsControl() {
+					stepErr = each(r)
+				}
+			}
+		})
+		if stepErr != nil {
+			return stepErr
+		}
+		if fetches.NumRecords() > 0 { // whatever error came with them comes again, should it last
+			moved = time.Now()
+			continue
+		}
 		for _, e := range fetches.Errors() {
 			switch {
 			case errors.Is(e.Err, kerr.OffsetOutOfRange):
@@ -62,33 +81,14 @@ func (a *Admin) ReadRange(ctx context.Context, tp TopicPartition, from, to int64
 			case !errors.Is(e.Err, context.DeadlineExceeded):
 				return fmt.Errorf("read %s partition %d: %w", tp.Topic, tp.Partition, e.Err)
 			}
-			quiet = true
 		}
-		if quiet {
-			more, err := a.anyBetween(ctx, tp, next, to)
-			switch {
-			case err == nil && !more:
-				return nil
-			case time.Since(moved) > replayPatience:
-				return errors.Join(fmt.Errorf("read %s partition %d: nothing was delivered for %s, at offset %d of %d", tp.Topic, tp.Partition, replayPatience, next, to), err)
-			}
-			continue
+		more, err := a.anyBetween(ctx, tp, next, to)
+		switch {
+		case err == nil && !more:
+			return nil
+		case time.Since(moved) > replayPatience:
+			return errors.Join(fmt.Errorf("read %s partition %d: nothing was delivered for %s, at offset %d of %d", tp.Topic, tp.Partition, replayPatience, next, to), err)
 		}
-		var stepErr error
-		fetches.EachRecord(func(r *kgo.Record) {
-			if stepErr != nil || r.Offset >= to {
-				next = max(next, r.Offset+1)
-				return
-			}
-			next = r.Offset + 1
-			if !r.Attrs.IsControl() {
-				stepErr = each(r)
-			}
-		})
-		if stepErr != nil {
-			return stepErr
-		}
-		moved = time.Now()
 	}
 	return nil
 }
