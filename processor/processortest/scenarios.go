@@ -15,7 +15,8 @@ import (
 
 // scenarios are what goes wrong in ways that chance alone seldom brings together. A seed has one of them, or none.
 var scenarios = []func(p *Plan, r *rand.Rand, horizon time.Duration){
-	nothing, nothing, nothing, (*Plan).storm, (*Plan).lateCommit, (*Plan).amnesia, (*Plan).liar, (*Plan).lateLook, (*Plan).slowRead, (*Plan).wander, (*Plan).backlog,
+	nothing, (*Plan).storm, (*Plan).lateCommit, (*Plan).amnesia, (*Plan).liar, (*Plan).lateLook, (*Plan).lateLook, (*Plan).slowRead, (*Plan).slowRead,
+	(*Plan).wander, (*Plan).backlog,
 }
 
 func nothing(*Plan, *rand.Rand, time.Duration) {}
