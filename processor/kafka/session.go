@@ -266,6 +266,9 @@ func (s *Session) Poll(ctx context.Context, maxRecords int, each func(*Record)) 
 	if revoked && fetches.NumRecords() > 0 { // the client aborts a transaction that these would be in
 		return 0, errors.New("partitions were revoked while records were fetched")
 	}
+	if err := s.rewound(fetches); err != nil {
+		return 0, err
+	}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if len(f.Records) == 0 {
 			return
@@ -279,6 +282,32 @@ func (s *Session) Poll(ctx context.Context, maxRecords int, each func(*Record)) 
 		s.mu.Unlock()
 	})
 	return n, nil
+}
+
+// rewound refuses records that come again within a session, or lie before what the group had committed when their partition came: to
+// work on them would double them.
+func (s *Session) rewound(fetches kgo.Fetches) error {
+	var err error
+	var committed map[string]map[int32]kgo.EpochOffset // asked for with the first partition that is new
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if len(f.Records) == 0 || err != nil {
+			return
+		}
+		s.mu.Lock()
+		last, known := s.read[TopicPartition{f.Topic, f.Partition}]
+		s.mu.Unlock()
+		from := last.from
+		if !known {
+			if committed == nil {
+				committed = s.gts.Client().CommittedOffsets()
+			}
+			from = committed[f.Topic][f.Partition].Offset
+		}
+		if at := f.Records[0].Offset; at < from {
+			err = fmt.Errorf("%s partition %d hands out offset %d again, it was at %d", f.Topic, f.Partition, at, from)
+		}
+	})
+	return err
 }
 
 // Wake has the Poll under way, or else the next one, return without waiting. It may be called from any goroutine.
