@@ -193,6 +193,31 @@ func TestAMemberThatGivesAPartitionAwayCommitsItsNextTransaction(t *testing.T) {
 	})
 }
 
+// Whatever makes the client hand out records again, what was committed is not worked on twice.
+func TestASessionRefusesRecordsThatComeAgain(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, c *kafka.Config) {
+		in, out, group := unique(t, "in"), unique(t, "out"), unique(t, "group")
+		a := admin(t, c)
+		create(t, a, in, 1)
+		create(t, a, out, 1)
+		fill(t, c, in, 0, 20)
+		s := open(t, c, group, in)
+		defer s.Close()
+		copyRecords(t, s, out, 10, true)
+		s.Rewind(kafka.TopicPartition{Topic: in}, 5)
+		for ctx := within(t); ; {
+			n, err := s.Poll(ctx, 10, func(r *kafka.Record) { t.Errorf("offset %d is handed out again", r.Offset) })
+			s.AllowRebalance()
+			switch {
+			case err != nil && strings.Contains(err.Error(), "hands out offset 5 again, it was at 10"):
+				return
+			case err != nil || n > 0 || ctx.Err() != nil:
+				t.Fatalf("%d records, %v", n, err)
+			}
+		}
+	})
+}
+
 func TestNextLifeOfAMemberAbortsWhatTheFormerLeftOpenAndReadsItAgain(t *testing.T) {
 	onEachBroker(t, func(t *testing.T, c *kafka.Config) {
 		in, out, group := unique(t, "in"), unique(t, "out"), unique(t, "group")
