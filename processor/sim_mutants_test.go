@@ -144,10 +144,16 @@ func (m *mutant) run(t *testing.T) string {
 func simulate(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	flags := []string{"test", "-tags", "synctests", "-vet=off", "-count=1"}
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if raced() {
 		flags = append(flags, "-race")
 	}
 	args = append(flags, args...)
 	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
 	return string(out), err
+}
+
+// raced reports whether this binary has the race detector.
+func raced() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
