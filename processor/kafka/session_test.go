@@ -62,6 +62,15 @@ func admin(t *testing.T, c *kafka.Config) *kafka.Admin {
 	return a
 }
 
+// copyFrom makes the two topics of a copy, and a name for its group.
+func copyFrom(t *testing.T, a *kafka.Admin, partitions int32) (in, out, group string) {
+	t.Helper()
+	in, out, group = unique(t, "in"), unique(t, "out"), unique(t, "group")
+	create(t, a, in, partitions)
+	create(t, a, out, partitions)
+	return in, out, group
+}
+
 func fill(t *testing.T, c *kafka.Config, topic string, from, n int) {
 	p, err := kafka.NewProducer(c)
 	if err != nil {
@@ -147,10 +156,8 @@ func values(t *testing.T, a *kafka.Admin, topic string, partitions int32) map[st
 // A member gives a partition to one that joins, between two transactions. Once it has settled that, its next transaction commits.
 func TestAMemberThatGivesAPartitionAwayCommitsItsNextTransaction(t *testing.T) {
 	onEachBroker(t, func(t *testing.T, c *kafka.Config) {
-		in, out, group := unique(t, "in"), unique(t, "out"), unique(t, "group")
 		a := admin(t, c)
-		create(t, a, in, 2)
-		create(t, a, out, 2)
+		in, out, group := copyFrom(t, a, 2)
 		adm, err := kadm.NewOptClient(kgo.SeedBrokers(c.Brokers...))
 		if err != nil {
 			t.Fatal(err)
@@ -196,10 +203,8 @@ func TestAMemberThatGivesAPartitionAwayCommitsItsNextTransaction(t *testing.T) {
 // Whatever makes the client hand out records again, what was committed is not worked on twice.
 func TestASessionRefusesRecordsThatComeAgain(t *testing.T) {
 	onEachBroker(t, func(t *testing.T, c *kafka.Config) {
-		in, out, group := unique(t, "in"), unique(t, "out"), unique(t, "group")
 		a := admin(t, c)
-		create(t, a, in, 1)
-		create(t, a, out, 1)
+		in, out, group := copyFrom(t, a, 1)
 		fill(t, c, in, 0, 20)
 		s := open(t, c, group, in)
 		defer s.Close()
@@ -220,10 +225,8 @@ func TestASessionRefusesRecordsThatComeAgain(t *testing.T) {
 
 func TestNextLifeOfAMemberAbortsWhatTheFormerLeftOpenAndReadsItAgain(t *testing.T) {
 	onEachBroker(t, func(t *testing.T, c *kafka.Config) {
-		in, out, group := unique(t, "in"), unique(t, "out"), unique(t, "group")
 		a := admin(t, c)
-		create(t, a, in, 2)
-		create(t, a, out, 2)
+		in, out, group := copyFrom(t, a, 2)
 		fill(t, c, in, 0, 10)
 		s := open(t, c, group, in)
 		copyRecords(t, s, out, 10, true)

@@ -60,25 +60,16 @@ func (s *Stores) Open(partition int32, id Identity) (*Store, error) {
 	st := &Store{stores: s, dir: dir, id: id, watch: newWatcher(dir, s.log), rows: newRowCache(s.rowCacheBytes)}
 	st.watch.tell = s.opts.Failed
 	st.opts = s.pebbleOptions(st.watch)
-	late, err := st.watch.bounded(func() (err error) {
+	err := st.run(func() (err error) {
 		st.db, err = pebble.Open(dir, st.opts) // it flushes what it finds in the log
 		return err
 	})
-	if late != nil {
-		go func() {
-			if <-late == nil {
-				_ = st.db.Close()
-			}
-		}()
-	}
 	if err != nil {
 		return nil, wrap(dir, "open", err)
 	}
 	if err := st.load(ladder); err != nil {
-		if st.abandoned == nil {
-			if _, closed := st.watch.bounded(st.db.Close); closed != nil {
-				s.log.Warn("close of a state store that was not accepted", "directory", dir, "error", closed)
-			}
+		if closed := st.closePebble(); closed != nil {
+			s.log.Warn("close of a state store that was not accepted", "directory", dir, "error", closed)
 		}
 		return nil, wrap(dir, "open", err)
 	}
@@ -352,10 +343,21 @@ func (s *Store) run(do func() error) error {
 		s.abandoned = make(chan struct{})
 		go func() {
 			<-late
-			_ = s.db.Close()
+			if s.db != nil { // nil: it was Open that never came to its end
+				_ = s.db.Close()
+			}
 			close(s.abandoned)
 		}()
 	}
+	return err
+}
+
+// closePebble closes Pebble, unless the store is abandoned.
+func (s *Store) closePebble() error {
+	if s.abandoned != nil {
+		return nil
+	}
+	_, err := s.watch.bounded(s.db.Close)
 	return err
 }
 
@@ -409,13 +411,13 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.readers.Wait()
 	err := errors.Join(s.release(), s.Sync())
-	if s.abandoned == nil {
+	if s.abandoned == nil { // else a write may still use it
 		if closed := s.batch.Close(); err == nil {
 			err = wrap(s.dir, "close", closed)
 		}
-		if _, closed := s.watch.bounded(s.db.Close); err == nil {
-			err = wrap(s.dir, "close", closed)
-		}
+	}
+	if closed := s.closePebble(); err == nil {
+		err = wrap(s.dir, "close", closed)
 	}
 	s.stores.mu.Lock()
 	delete(s.stores.open, s.id.Partition)

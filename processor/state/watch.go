@@ -64,23 +64,21 @@ func (w *watcher) bounded(do func() error) (late <-chan error, err error) {
 		defer close(done) // where do ended by Fatalf it says nothing
 		done <- do()
 	}()
-	ended := func(err error, said bool) (<-chan error, error) {
-		if !said {
-			err = w.err()
+	failed := w.failed
+	var left <-chan time.Time // nil until the store has failed
+	for {
+		select {
+		case err, said := <-done:
+			if !said {
+				err = w.err()
+			}
+			return nil, err
+		case <-failed:
+			failed, left = nil, time.After(failedWait)
+		case <-left:
+			return done, w.err()
 		}
-		return nil, err
 	}
-	select {
-	case err, said := <-done:
-		return ended(err, said)
-	case <-w.failed:
-	}
-	select {
-	case err, said := <-done:
-		return ended(err, said)
-	case <-time.After(failedWait):
-	}
-	return done, w.err()
 }
 
 // Infof is part of pebble.Logger.
