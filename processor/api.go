@@ -143,10 +143,13 @@ func customerID(r *http.Request) (interaction.CustomerID, error) {
 }
 
 func pairOf(r *http.Request) (a, b interaction.Named, err error) {
-	for name, to := range map[string]*interaction.Named{"a": &a, "b": &b} {
+	for _, of := range []struct {
+		name string
+		to   *interaction.Named
+	}{{"a", &a}, {"b", &b}} {
 		var err error
-		if *to, err = interaction.ParseNamed(r.FormValue(name)); err != nil {
-			return a, b, refuse(http.StatusBadRequest, "give a and b", "%s: %v", name, err)
+		if *of.to, err = interaction.ParseNamed(r.FormValue(of.name)); err != nil {
+			return a, b, refuse(http.StatusBadRequest, "give a and b", "%s: %v", of.name, err)
 		}
 	}
 	return a, b, nil

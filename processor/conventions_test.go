@@ -28,6 +28,9 @@ var only = []struct {
 	{"kinfold/processor/state", []string{"processor", "processor/state", "processor/processortest"}, "stages read a table.View; processor opens stores"},
 }
 
+// chance is what a pure package does not import.
+var chance = []string{"math/rand", "math/rand/v2", "crypto/rand"}
+
 // words are the packages that know the standard library only.
 var words = []string{"processor/interaction", "processor/table"}
 
@@ -74,6 +77,9 @@ func TestTheHouseKeepsItsRules(t *testing.T) {
 func checkImports(t *testing.T, file, dir string, f *ast.File) {
 	for _, imp := range f.Imports {
 		path, _ := strconv.Unquote(imp.Path.Value)
+		if slices.Contains(pure, dir) && slices.Contains(chance, path) {
+			t.Errorf("%s imports %s into a pure package: its answers depend on its arguments alone", file, path)
+		}
 		if slices.Contains(words, dir) && strings.Contains(strings.Split(path, "/")[0], ".") {
 			t.Errorf("%s imports %s: the words know the standard library only", file, path)
 		}
@@ -99,6 +105,12 @@ func checkCalls(t *testing.T, fset *token.FileSet, dir string, f *ast.File) {
 		case *ast.FuncDecl:
 			if n.Name.Name == "init" && n.Recv == nil {
 				t.Errorf("%s: init() hides an order; list it in a table", fset.Position(n.Pos()))
+			}
+		case *ast.RangeStmt:
+			if lit, ok := n.X.(*ast.CompositeLit); ok {
+				if _, ok := lit.Type.(*ast.MapType); ok {
+					t.Errorf("%s: the order in which a literal map is gone through is chance: range over a slice of structs", fset.Position(n.Pos()))
+				}
 			}
 		case *ast.SelectorExpr:
 			if x, ok := n.X.(*ast.Ident); ok && slices.Contains(pure, dir) {

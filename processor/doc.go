@@ -43,6 +43,7 @@
 //	kafka          sessions, topics, offsets; kafka/embedded is a broker inside the process
 //	config         YAML → Config
 //	try            what becomes of records, told field by field
+//	lines          the lines of a file, whatever their length
 //	page           text laid out for a terminal
 //	demo           a believable retailer and its story
 //

@@ -1,8 +1,6 @@
 package processor
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +9,7 @@ import (
 
 	"kinfold/processor/dedup"
 	"kinfold/processor/interaction"
+	"kinfold/processor/lines"
 	"kinfold/processor/normalize"
 	"kinfold/processor/source"
 	"kinfold/processor/source/mapping"
@@ -57,13 +56,13 @@ func (r *DryRunResult) RejectCount() (n int) {
 }
 
 // DryRun takes the lines of input through both steps, in memory and in order, and writes what the topics would get into
-// four files of directory dir, which it creates. Progress is called now and then with the number of lines read.
+// four files of directory dir, which it creates. An input that is one of these files is refused, if it has Stat. Progress is called now and then with the number of lines read.
 func DryRun(ctx context.Context, rules *normalize.Rules, input io.Reader, dir string, progress func(lines int)) (*DryRunResult, error) {
 	d, err := newDryRun(rules)
 	if err != nil {
 		return nil, err
 	}
-	out, err := openJSONOutputs(dir)
+	out, err := openJSONOutputs(dir, input)
 	if err != nil {
 		return nil, err
 	}
@@ -108,54 +107,36 @@ func newDryRun(rules *normalize.Rules) (*dryRun, error) {
 // expire forgets what is behind the duplicate window.
 func (d *dryRun) expire() { d.view.drop(d.resolve.seen.Expired(d.stream)) }
 
-// eachLine calls fn for each line of the input that is not blank, with its number, and now and then progress.
-func eachLine(ctx context.Context, input io.Reader, fn func(number int, text []byte) error, progress func(lines int)) error {
-	r := bufio.NewReaderSize(input, 1<<20)
-	var long []byte
-	for number := 1; ; number++ {
-		line, err := r.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			line, err = readLong(r, append(long[:0], line...))
-			long = line
-		}
-		if err != nil && err != io.EOF {
-			return fmt.Errorf("read line %d: %w", number, err)
-		}
-		if text := bytes.TrimRight(line, "\r\n"); len(bytes.TrimSpace(text)) > 0 {
-			if stepErr := fn(number, text); stepErr != nil {
-				return fmt.Errorf("line %d: %w", number, stepErr)
-			}
-		}
-		if err == io.EOF {
+// eachLine calls fn for each line of the input that is not blank, and now and then progress with the number of the line.
+func eachLine(ctx context.Context, input io.Reader, fn func(lines.Line) error, progress func(lines int)) error {
+	r := lines.NewReader(input, maxLine)
+	for reported := 0; ; {
+		line, err := r.Next()
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if number%progressEvery == 0 {
-			progress(number)
+		if err != nil {
+			return err
+		}
+		if err := fn(line); err != nil {
+			return fmt.Errorf("line %d: %w", line.Number, err)
+		}
+		if line.Number-reported >= progressEvery {
+			reported = line.Number
+			progress(line.Number)
 			if ctx.Err() != nil {
-				return fmt.Errorf("stopped after line %d: %w", number, ctx.Err())
+				return fmt.Errorf("stopped after line %d: %w", line.Number, ctx.Err())
 			}
 		}
 	}
 }
 
-// readLong completes a line that is longer than the buffer. Of a line beyond maxLine the rest is read and left out: the reject
-// holds its beginning.
-func readLong(r *bufio.Reader, line []byte) ([]byte, error) {
-	for {
-		part, err := r.ReadSlice('\n')
-		if len(line) <= maxLine {
-			line = append(line, part...)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, err
-		}
-	}
-}
-
-func (d *dryRun) line(number int, text []byte) error {
+func (d *dryRun) line(l lines.Line) error {
+	number, text := l.Number, l.Text
 	d.result.Lines++
-	if len(text) > maxLine {
-		return d.reject(number, text[:maxLine], &interaction.Reject{Reason: interaction.ReasonTooLarge, Detail: fmt.Sprintf("the line is longer than %d bytes", maxLine)})
+	if l.Cut {
+		return d.reject(number, text, &interaction.Reject{Reason: interaction.ReasonTooLarge,
+			Detail: fmt.Sprintf("the line is longer than %d bytes, and only its beginning stands here; the rest is in the input", maxLine)})
 	}
 	received, stated, reject := source.ReceivedAt(text)
 	if reject == nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,19 +27,43 @@ type jsonFile struct {
 	buf  []byte
 }
 
-func openJSONOutputs(dir string) (o jsonOutputs, err error) {
+// openJSONOutputs creates the files, unless the input, of which it looks at the file, is one of them.
+func openJSONOutputs(dir string, input io.Reader) (o jsonOutputs, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return o, fmt.Errorf("make the output directory: %w", err)
 	}
-	for name, f := range map[string]**jsonFile{dryRunEvents: &o.events, dryRunChanges: &o.changes, dryRunMap: &o.idmap, dryRunRejects: &o.rejects} {
-		file, e := os.Create(filepath.Join(dir, name))
+	outputs := []struct {
+		name string
+		to   **jsonFile
+	}{{dryRunEvents, &o.events}, {dryRunChanges, &o.changes}, {dryRunMap, &o.idmap}, {dryRunRejects, &o.rejects}}
+	for _, f := range outputs {
+		if isFile(input, filepath.Join(dir, f.name)) {
+			return o, fmt.Errorf("the input is %s of the output directory %s, which would be replaced: give another --output-dir", f.name, dir)
+		}
+	}
+	for _, f := range outputs {
+		file, e := os.Create(filepath.Join(dir, f.name))
 		if e != nil {
 			err = errors.Join(err, fmt.Errorf("create an output file: %w", e))
 			continue
 		}
-		*f = &jsonFile{file: file, w: bufio.NewWriterSize(file, 1<<20)}
+		*f.to = &jsonFile{file: file, w: bufio.NewWriterSize(file, 1<<20)}
 	}
 	return o, err
+}
+
+// isFile reports whether r reads the file at path.
+func isFile(r io.Reader, path string) bool {
+	f, ok := r.(interface{ Stat() (os.FileInfo, error) })
+	if !ok {
+		return false
+	}
+	read, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(read, there)
 }
 
 func (o *jsonOutputs) close() error {

@@ -9,6 +9,7 @@ import (
 
 	"kinfold/processor/identity"
 	"kinfold/processor/interaction"
+	"kinfold/processor/lines"
 	"kinfold/processor/normalize"
 	"kinfold/processor/state"
 	"kinfold/processor/table"
@@ -178,22 +179,22 @@ func (s *stopped) close() error {
 }
 
 // replay takes the lines of an input through dry runs side by side, in memory.
-func replay(ctx context.Context, input io.Reader, progress func(string), runs ...*dryRun) (lines int, err error) {
-	err = eachLine(ctx, input, func(number int, text []byte) error {
-		lines++
+func replay(ctx context.Context, input io.Reader, progress func(string), runs ...*dryRun) (read int, err error) {
+	err = eachLine(ctx, input, func(l lines.Line) error {
+		read++
 		for _, d := range runs {
-			if err := d.line(number, text); err != nil {
+			if err := d.line(l); err != nil {
 				return err
 			}
 		}
 		return nil
-	}, func(lines int) {
-		progress(fmt.Sprintf("%d lines", lines))
+	}, func(number int) {
+		progress(fmt.Sprintf("%d lines", number))
 		for _, d := range runs {
 			d.expire()
 		}
 	})
-	return lines, err
+	return read, err
 }
 
 // evidence finds what a dry run stored.

@@ -90,8 +90,20 @@ func interruptible(ctx context.Context, in io.Reader) io.ReadCloser {
 		w.CloseWithError(err)
 	}()
 	context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
+	if file, ok := in.(*os.File); ok {
+		return &fileInput{r, file}
+	}
 	return r
 }
+
+// fileInput is a file that is read through a pipe, and still says which one it is.
+type fileInput struct {
+	io.ReadCloser
+	file *os.File
+}
+
+// Stat describes the file.
+func (f *fileInput) Stat() (os.FileInfo, error) { return f.file.Stat() }
 
 func dryRunSummary(out io.Writer, r *processor.DryRunResult, dir string) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

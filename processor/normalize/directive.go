@@ -75,9 +75,12 @@ func (n *Normalizer) checkDirective(in *interaction.Directive, receivedAt int64)
 			return badDirective("%s is not UTF-8", f.name)
 		}
 	}
-	for name, value := range map[string]string{"reason": in.Reason, "author": in.Author} {
-		if len(value) > MaxNoteBytes || !utf8.ValidString(value) {
-			return badDirective("%s is longer than %d bytes or not UTF-8", name, MaxNoteBytes)
+	for _, f := range [...]struct{ name, value string }{{"reason", in.Reason}, {"author", in.Author}} {
+		switch {
+		case len(f.value) > MaxNoteBytes:
+			return badDirective("%s is %d bytes long, more than %d", f.name, len(f.value), MaxNoteBytes)
+		case !utf8.ValidString(f.value):
+			return badDirective("%s is not UTF-8", f.name)
 		}
 	}
 	switch {

@@ -48,7 +48,11 @@ func (w *World) Traces() (*Traces, error) {
 			return nil, fmt.Errorf("read %s: %w", topic, err)
 		}
 	}
-	for group, topic := range map[string]string{c.Group(config.StageIngest): inputTopic, c.Group(config.StageResolve): c.KeyedTopic()} {
+	for _, stage := range []struct {
+		name  config.Stage
+		topic string
+	}{{config.StageIngest, inputTopic}, {config.StageResolve, c.KeyedTopic()}} {
+		group, topic := c.Group(stage.name), stage.topic
 		offsets, err := adm.FetchOffsets(context.Background(), group)
 		if err != nil {
 			return nil, fmt.Errorf("read the offsets of %s: %w", group, err)

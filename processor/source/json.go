@@ -2,10 +2,12 @@ package source
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"kinfold/processor/interaction"
 )
@@ -16,6 +18,8 @@ const (
 	MaxJSONBytes = 16 << 20
 	// MaxDepth is how deep objects and arrays may be nested; deeper is unparsable.
 	MaxDepth = 32
+	// maxTimeChars is the length of a text that can be a time.
+	maxTimeChars = 64
 	// MaxTime bounds a time in epoch milliseconds on either side of 1970: beyond it JSON numbers lose their last digits.
 	MaxTime = 1 << 53
 )
@@ -295,6 +299,9 @@ func shown(name string) string {
 	if len(name) > maxShownName {
 		return strconv.Quote(name[:maxShownName]) + "…"
 	}
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+		return strconv.Quote(name)
+	}
 	return name
 }
 
@@ -468,13 +475,29 @@ func (d *decoder) time(path string) (int64, bool, *interaction.Reject) {
 	if number {
 		ms, err = strconv.ParseInt(s.text, 10, 64)
 	} else {
-		var t time.Time
-		t, err = time.Parse(time.RFC3339, s.text)
-		ms = t.UnixMilli()
+		ms, err = parseTime(s.text)
 	}
 	if err != nil || ms > MaxTime || ms < -MaxTime {
 		return 0, false, &interaction.Reject{Reason: interaction.ReasonBadTime,
 			Detail: path + " must be whole milliseconds since 1970, or RFC 3339 such as 2026-01-31T10:30:00Z"}
 	}
 	return ms, true, nil
+}
+
+// parseTime reads RFC 3339 in epoch milliseconds; finer digits are cut. As section 5.6 has it, t and z may be small, and a leap second
+// is the one that follows. What time.Parse takes beyond that, a comma or an hour of one digit, is refused.
+func parseTime(s string) (int64, error) {
+	if len(s) < len("2006-01-02T15:04:05Z") || len(s) > maxTimeChars || s[13] != ':' || s[16] != ':' || s[19] == ',' {
+		return 0, errors.New("not RFC 3339")
+	}
+	s = strings.ToUpper(s)
+	leap := s[17:19] == "60"
+	if leap {
+		s = s[:17] + "59" + s[19:]
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if leap {
+		t = t.Add(time.Second)
+	}
+	return t.UnixMilli(), err
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"unicode/utf16"
@@ -8,6 +9,8 @@ import (
 
 	"kinfold/processor/interaction"
 )
+
+const byteOrderMark = "\uFEFF"
 
 // reader reads JSON (RFC 8259) in one pass. Its methods expect to stand at the first byte of what they read, and leave
 // off right behind it.
@@ -17,7 +20,8 @@ type reader struct {
 	depth int
 }
 
-// newReader copies value once: every string without an escape is then a part of that copy.
+// newReader copies value once: every string without an escape is then a part of that copy. A byte order mark before the value, as
+// programs of Windows write it, is passed over (RFC 8259 section 8.1).
 func newReader(value []byte) (reader, *interaction.Reject) {
 	r := reader{}
 	switch {
@@ -27,7 +31,7 @@ func newReader(value []byte) (reader, *interaction.Reject) {
 	case !utf8.Valid(value):
 		return r, r.unparsable("not UTF-8")
 	}
-	r.text = string(value)
+	r.text = string(bytes.TrimPrefix(value, []byte(byteOrderMark)))
 	return r, nil
 }
 

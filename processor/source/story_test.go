@@ -14,6 +14,8 @@ import (
 //
 //	decode     JSON, one record a line → the interaction, or the reject
 //	received   JSON, one record a line → the received_at beside it
+//	directive  JSON, one record a line → the directive, or the reject
+//	line       JSON, one line of a file a line → the directive in it, or the reject; "no directive"
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
@@ -26,6 +28,16 @@ func TestStories(t *testing.T) {
 				case "received":
 					ms, ok, rej := ReceivedAt([]byte(line))
 					fmt.Fprintln(&b, ms, ok, rejected(rej))
+				case "directive":
+					var order interaction.Directive
+					directive(&b, &order, DecodeDirective([]byte(line), &order))
+				case "line":
+					var order interaction.Directive
+					if found, rej := LineDirective([]byte(line), &order); found || rej != nil {
+						directive(&b, &order, rej)
+					} else {
+						fmt.Fprintln(&b, "no directive")
+					}
 				default:
 					t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
 				}
@@ -63,6 +75,26 @@ func decode(b *strings.Builder, line string) {
 	if string(in.Payload) != "\x00\x00\x00" {
 		fmt.Fprintf(b, "  payload %q\n", in.Payload)
 	}
+}
+
+func directive(b *strings.Builder, d *interaction.Directive, rej *interaction.Reject) {
+	if rej != nil {
+		fmt.Fprintln(b, "reject", rej)
+		return
+	}
+	fmt.Fprintf(b, "%s %s", d.Kind, d.ID)
+	for _, of := range []*interaction.Target{d.A, d.B} {
+		if of != nil {
+			fmt.Fprintf(b, " %s %q %q", of.Namespace, of.StoreCode, of.Value)
+		}
+	}
+	if d.CustomerID != "" {
+		fmt.Fprintf(b, " customer %s", d.CustomerID)
+	}
+	if d.DryRun {
+		b.WriteString(" dry run")
+	}
+	fmt.Fprintln(b)
 }
 
 func overlong(is bool) string {

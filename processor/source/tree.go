@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"strings"
 
 	"kinfold/processor/interaction"
 )
@@ -156,7 +157,7 @@ func (t *Tree) AddJSON(text string) (Node, *interaction.Reject) {
 		t.Reset()
 	}
 	before := len(t.nodes)
-	r := treeReader{reader: reader{text: text}, tree: t}
+	r := treeReader{reader: reader{text: strings.TrimPrefix(text, byteOrderMark)}, tree: t}
 	root, rej := r.document()
 	if rej != nil {
 		clear(t.nodes[before:])

@@ -1,7 +1,6 @@
 package try
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 	"io"
 	"unicode/utf8"
 
+	"kinfold/processor/lines"
 	"kinfold/processor/source/mapping"
 )
 
@@ -42,63 +42,33 @@ const maxLine = 3 * mapping.MaxRecordBytes
 
 // Lines reads records from a file, one JSON object a line, with the members topic, key, headers, timestamp, and value_text or
 // value_base64. It holds one line in memory.
-type Lines struct {
-	r      *bufio.Reader
-	number int
-	long   []byte
-	end    bool
-}
+type Lines struct{ r *lines.Reader }
 
 // NewLines returns the records of a file.
-func NewLines(r io.Reader) *Lines { return &Lines{r: bufio.NewReaderSize(r, 1<<16)} }
+func NewLines(r io.Reader) *Lines { return &Lines{lines.NewReader(r, maxLine)} }
 
 // Idle implements Records.
-func (l *Lines) Idle() bool { return l.r.Buffered() == 0 }
+func (l *Lines) Idle() bool { return l.r.Idle() }
 
-// Next implements Records. Empty lines are passed over.
+// Next implements Records. Blank lines are passed over.
 func (l *Lines) Next() (*Record, error) {
-	for !l.end {
-		line, tooLong, err := l.line()
-		switch {
-		case err == io.EOF:
-			l.end = true
-		case err != nil:
-			return nil, fmt.Errorf("read line %d of the input: %w", l.number, err)
-		}
-		if line = bytes.TrimSpace(line); len(line) == 0 {
-			continue
-		}
-		if l.number == 1 {
-			line = bytes.TrimPrefix(line, []byte("\uFEFF"))
-		}
-		if tooLong {
-			return nil, &BrokenLine{l.number, fmt.Sprintf("it is longer than %d bytes", maxLine)}
-		}
-		rec, problem := parseRecord(line)
-		if problem != "" {
-			return nil, &BrokenLine{l.number, problem}
-		}
-		rec.Place = fmt.Sprintf("line %d", l.number)
-		return rec, nil
+	line, err := l.r.Next()
+	if err != nil {
+		return nil, err
 	}
-	return nil, io.EOF
-}
-
-// line reads one line. Of one that is too long the rest is read and left out.
-func (l *Lines) line() (line []byte, tooLong bool, err error) {
-	l.number++
-	line, err = l.r.ReadSlice('\n')
-	if !errors.Is(err, bufio.ErrBufferFull) {
-		return line, false, err
+	if line.Cut {
+		return nil, &BrokenLine{line.Number, fmt.Sprintf("it is longer than %d bytes", maxLine)}
 	}
-	l.long = append(l.long[:0], line...)
-	for errors.Is(err, bufio.ErrBufferFull) {
-		line, err = l.r.ReadSlice('\n')
-		if tooLong = tooLong || len(l.long)+len(line) > maxLine; !tooLong {
-			l.long = append(l.long, line...)
-		}
+	text := line.Text
+	if line.Number == 1 {
+		text = bytes.TrimPrefix(text, []byte("\uFEFF"))
 	}
-	return l.long, tooLong, err
+	rec, problem := parseRecord(text)
+	if problem != "" {
+		return nil, &BrokenLine{line.Number, problem}
+	}
+	rec.Place = fmt.Sprintf("line %d", line.Number)
+	return rec, nil
 }
 
 // lineFormat is what a line looks like, for those whose line does not.
