@@ -24,7 +24,7 @@ var only = []struct {
 	{"github.com/twmb/franz-go/", []string{"processor/kafka", "processor/kafka/embedded", "processor/processortest", "schemas"}, "use the types of processor/kafka"},
 	{"github.com/linkedin/goavro/v2", []string{"schemas"}, "use the codecs of schemas"},
 	{"github.com/goccy/go-yaml", []string{"processor/config", "processor/normalize", "processor/source/mapping", "deploy"}, "take a config.Config"},
-	{"kinfold/processor/kafka", []string{"processor", "processor/kafka", "processor/kafka/embedded", "processor/processortest", "cmd/kinfold"}, "stages return effects; processor does them"},
+	{"kinfold/processor/kafka", []string{"processor", "processor/kafka", "processor/kafka/embedded", "processor/processortest", "processor/demo/live", "cmd/kinfold"}, "stages return effects; processor does them"},
 	{"kinfold/processor/state", []string{"processor", "processor/state", "processor/processortest"}, "stages read a table.View; processor opens stores"},
 }
 
@@ -38,7 +38,7 @@ var words = []string{"processor/interaction", "processor/table"}
 var pure = []string{"processor/interaction", "processor/table", "processor/source", "processor/source/mapping", "processor/normalize", "processor/dedup", "processor/identity"}
 
 // starters are the packages that may start goroutines; processor/state for a write that Pebble may never end.
-var starters = []string{"processor", "processor/state", "processor/kafka", "processor/kafka/embedded", "processor/processortest", "cmd/kinfold", "deploy/bench"}
+var starters = []string{"processor", "processor/state", "processor/kafka", "processor/kafka/embedded", "processor/processortest", "processor/demo/live", "cmd/kinfold", "deploy/bench"}
 
 // forbidden names calls that a pure package does not make.
 var forbidden = map[string]string{

@@ -45,7 +45,7 @@
 //	try            what becomes of records, told field by field
 //	lines          the lines of a file, whatever their length
 //	page           text laid out for a terminal
-//	demo           a believable retailer and its story
+//	demo           a believable retailer and its story; demo/live runs it on a broker inside the process
 //
 // Stages (source, normalize, dedup, identity) know the words and their tables, never the world; the world (kafka, state)
 // never knows the stages; only this package knows both.

@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"await":     await,
 			"terminate": terminate,
 			"crlf":      crlf,
+			"long":      long,
 			"settle":    settle,
 		},
 	})
@@ -112,6 +113,16 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 	}
+}
+
+// long is `long FROM TO N`: copies a file, with a line of N bytes at its end.
+func long(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: long from to bytes")
+	}
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])+strings.Repeat("x", n)+"\n"), 0o600))
 }
 
 // crlf is `crlf FROM TO`: copies a file with the line endings of Windows.

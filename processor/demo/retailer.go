@@ -19,8 +19,8 @@ const (
 // period is how far back the interactions reach.
 const period = 30 * 24 * time.Hour
 
-// minSize is the least number of records in which the protagonists and every kind of fault have room.
-const minSize = 400
+// MinSize is the least number of records in which the protagonists and every kind of fault have room.
+const MinSize = 400
 
 // Record is an input record to be produced. Time is its timestamp: when the source sent it.
 type Record struct {
@@ -40,10 +40,10 @@ type Header struct {
 	Value []byte
 }
 
-// Retailer makes up about a month of Casa Lumbre before start: size interactions (at least 400), in records in order of time.
+// Retailer makes up about a month of Casa Lumbre before start: size interactions (at least MinSize), in records in order of time.
 // The same arguments give the same bytes. The two Protagonists live the same life whatever the seed.
 func Retailer(seed uint64, size int, start time.Time) []Record {
-	size = max(size, minSize)
+	size = max(size, MinSize)
 	end := start.UTC().Truncate(24 * time.Hour)
 	g := &generator{
 		rng:    rand.New(rand.NewPCG(seed, 0x6b696e666f6c64)),

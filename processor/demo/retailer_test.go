@@ -48,7 +48,7 @@ func TestRetailerHasTheSizeAskedForInOrderOfTime(t *testing.T) {
 		for _, r := range records {
 			interactions += r.Interactions
 		}
-		if want := max(size, minSize); interactions != want {
+		if want := max(size, MinSize); interactions != want {
 			t.Errorf("size %d: %d interactions, want %d", size, interactions, want)
 		}
 		for i, r := range records {
@@ -313,7 +313,7 @@ func TestProtagonistsLiveTheSameLifeWhateverTheSeed(t *testing.T) {
 	r := newReader(t)
 	life := func(seed uint64) string {
 		var b strings.Builder
-		for _, rec := range Retailer(seed, minSize, start) {
+		for _, rec := range Retailer(seed, MinSize, start) {
 			for _, p := range r.parse(t, rec) {
 				if !p.protagonist() {
 					continue

@@ -240,9 +240,12 @@ func (c *chapter) timeline(p *page.Page) {
 		events[eventID{e.source, e.sourceEventID}] = true
 	}
 	told := map[*interaction.Change]bool{}
+	last, otherwise := int64(0), false // the joins were made in another order than that of the events
 	join := func(j *interaction.Change, e *seenEvent) {
 		if !told[j] {
 			told[j] = true
+			otherwise = otherwise || j.Version < last
+			last = j.Version
 			c.join(p, j, e)
 		}
 	}
@@ -273,6 +276,10 @@ func (c *chapter) timeline(p *page.Page) {
 	}
 	for _, j := range c.joins {
 		join(j, nil)
+	}
+	if otherwise {
+		p.Line("")
+		p.Line("  %s", p.Paint(page.Dim, "Told by when things happened. They were read in another order, in which the versions count."))
 	}
 }
 

@@ -264,3 +264,29 @@ func TestChannelsHaveNamesOfTheShop(t *testing.T) {
 		}
 	}
 }
+
+// A story stands in the order of what happened. Where it was read in another one, versions run back and forth, and the story says why.
+func TestAStoryReadInAnotherOrderSaysSo(t *testing.T) {
+	tell := func(first, second int64) string {
+		s := &Seen{}
+		for i, v := range []int64{first, second} {
+			name := string(rune('a' + i))
+			s.Event(&interaction.Unified{CustomerID: cid("one"), CustomerVersion: v, IdentityStatus: interaction.StatusKnown, Keyed: &interaction.Keyed{
+				Realm: "default", Source: "pos", SourceEventID: name, Channel: "pos", Type: "order.placed", OccurredAt: int64(i) * 1000}}, Details{})
+			s.Change(interaction.Change{Realm: "default", CustomerID: cid("one"), Version: v, Kind: interaction.ChangeMerged, Source: "pos", SourceEventID: name,
+				MergedCustomerIDs: []interaction.CustomerID{cid("other" + name)}, Rule: interaction.RuleEvidence})
+		}
+		var b strings.Builder
+		if err := s.Stories(&b, false, nil); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	const said = "They were read in another order"
+	if got := tell(2, 3); strings.Contains(got, said) {
+		t.Errorf("in order:\n%s", got)
+	}
+	if got := tell(3, 2); !strings.Contains(got, said) {
+		t.Errorf("out of order:\n%s", got)
+	}
+}

@@ -1,4 +1,4 @@
-package main
+package live
 
 import (
 	"cmp"
@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"kinfold/processor"
 	"kinfold/processor/config"
 	"kinfold/processor/demo"
 	"kinfold/processor/interaction"
@@ -18,19 +17,19 @@ import (
 )
 
 // read takes in what the processor writes, as any read_committed consumer would.
-func (d *demoRun) read(ctx context.Context, c *config.Config, p *processor.Processor) error {
-	if err := awaitTopics(ctx, d.kafka, c); err != nil {
+func (r *run) read(ctx context.Context, c *config.Config) error {
+	if err := awaitTopics(ctx, r.kafka, c); err != nil {
 		return err
 	}
-	r, err := kafka.NewReader(d.kafka, c.Topics.UnifiedCustomerEvents, c.Topics.IdentityChanges, c.Topics.IdentityMap, c.Topics.Rejects)
+	reader, err := kafka.NewReader(r.kafka, c.Topics.UnifiedCustomerEvents, c.Topics.IdentityChanges, c.Topics.IdentityMap, c.Topics.Rejects)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer reader.Close()
 	for ctx.Err() == nil {
 		var failed error
-		err := r.Poll(ctx, func(rec *kafka.Record) {
-			if err := d.take(c, rec); err != nil {
+		err := reader.Poll(ctx, func(rec *kafka.Record) {
+			if err := r.take(c, rec); err != nil {
 				failed = err
 			}
 		})
@@ -72,9 +71,9 @@ func awaitTopics(ctx context.Context, k *kafka.Config, c *config.Config) error {
 	}
 }
 
-func (d *demoRun) take(c *config.Config, rec *kafka.Record) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (r *run) take(c *config.Config, rec *kafka.Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	framing := schemas.SingleObject()
 	switch rec.Topic {
 	case c.Topics.UnifiedCustomerEvents:
@@ -90,8 +89,8 @@ func (d *demoRun) take(c *config.Config, rec *kafka.Record) error {
 		if err != nil {
 			return err
 		}
-		d.seen.Event(&u, details)
-		d.events++
+		r.seen.Event(&u, details)
+		r.events++
 	case c.Topics.IdentityChanges:
 		var ch interaction.Change
 		body, err := framing.Body(rec.Value, schemas.KindChange)
@@ -101,7 +100,7 @@ func (d *demoRun) take(c *config.Config, rec *kafka.Record) error {
 		if err != nil {
 			return err
 		}
-		d.seen.Change(ch)
+		r.seen.Change(ch)
 	case c.Topics.IdentityMap:
 		row := interaction.MapRow{Key: string(rec.Key)}
 		if rec.Value != nil {
@@ -114,7 +113,7 @@ func (d *demoRun) take(c *config.Config, rec *kafka.Record) error {
 			}
 			row.Key = string(rec.Key)
 		}
-		return d.seen.MapRow(row)
+		return r.seen.MapRow(row)
 	case c.Topics.Rejects:
 		h := map[string]string{}
 		for _, kv := range rec.Headers {
@@ -122,9 +121,9 @@ func (d *demoRun) take(c *config.Config, rec *kafka.Record) error {
 		}
 		reason := interaction.Reason(h["reject.reason"])
 		n := rejected(h["reject.elements"])
-		d.seen.Reject(reason, h["reject.detail"], cmp.Or(h["reject.origin.topic"], h["reject.topic"]), n)
+		r.seen.Reject(reason, h["reject.detail"], cmp.Or(h["reject.origin.topic"], h["reject.topic"]), n)
 		if reason != interaction.ReasonComponentCap {
-			d.parked += n
+			r.parked += n
 		}
 	}
 	return nil
