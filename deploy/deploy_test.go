@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -282,7 +283,7 @@ const localImage = "kinfold:local"
 func TestImagesArePinned(t *testing.T) {
 	for name, s := range readCompose(t).Services {
 		switch {
-		case s.Image == localImage && s.Build != nil:
+		case s.Image == localImage && s.Build.Dockerfile != "":
 		case !pinned.MatchString(s.Image):
 			t.Errorf("docker-compose.yml: image %q of %s has no exact version", s.Image, name)
 		}
@@ -326,10 +327,28 @@ func TestDockerfileCopiesWhatExistsAndIsNotIgnored(t *testing.T) {
 	}
 }
 
+// The build in the image has no checkout to take its version from: the linker sets it.
+func TestTheImageKnowsItsVersion(t *testing.T) {
+	m := regexp.MustCompile(`-X (\S+)=\$VERSION"`).FindStringSubmatch(read(t, "Dockerfile"))
+	if m == nil {
+		t.Fatal("the Dockerfile sets no version")
+	}
+	program := filepath.Join(t.TempDir(), "kinfold")
+	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-X "+m[1]+"=v1.2.3-prueba", "-o", program, "./cmd/kinfold")
+	build.Dir = top
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out, err := exec.Command(program, "version").Output()
+	if err != nil || !strings.HasPrefix(string(out), "kinfold v1.2.3-prueba ") {
+		t.Errorf("%q %v", out, err)
+	}
+}
+
 type compose struct {
 	Services map[string]struct {
 		Image       string
-		Build       map[string]string
+		Build       struct{ Context, Dockerfile string }
 		User        string
 		Ports       []string
 		Volumes     []string
@@ -389,8 +408,8 @@ func TestComposeNamesWhatExists(t *testing.T) {
 				t.Errorf("%s mounts the volume %s, which is not declared", name, source)
 			}
 		}
-		if s.Build != nil && !exists(filepath.Join(top, s.Build["context"], s.Build["dockerfile"])) {
-			t.Errorf("%s is built from %s, which does not exist", name, s.Build["dockerfile"])
+		if s.Build.Dockerfile != "" && !exists(filepath.Join(top, s.Build.Context, s.Build.Dockerfile)) {
+			t.Errorf("%s is built from %s, which does not exist", name, s.Build.Dockerfile)
 		}
 		for other, d := range s.DependsOn {
 			dep, ok := c.Services[other]

@@ -127,8 +127,15 @@ func (m *metrics) setReady(stage string, ready bool) {
 
 func itoa(n int32) string { return strconv.Itoa(int(n)) }
 
+// linkedVersion is set by the linker where the build has no checkout, as in an image:
+// -ldflags "-X kinfold/processor.linkedVersion=v1.2.3".
+var linkedVersion string
+
 // Version is the module version of the running program, with the commit where it was built from a checkout.
 func Version() string {
+	if linkedVersion != "" {
+		return linkedVersion
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

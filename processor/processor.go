@@ -137,6 +137,8 @@ func (p *Processor) Run(ctx context.Context) error {
 			}
 		})
 	}
+	p.log.Info("kinfold starts", "version", Version(), "app", p.c.App, "stages", p.c.Stages, "instance_id", p.instance(),
+		"brokers", p.c.Kafka.Brokers, "state_dir", p.c.StateDir, "rules_version", p.c.Identity.Version())
 	p.log.Info("health and metrics are served", "address", p.HTTPAddr())
 	start(p.http.run)
 	err := p.work(ctx, start)
@@ -148,7 +150,11 @@ func (p *Processor) Run(ctx context.Context) error {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		p.log.Error("stopped by an error; nothing is lost, but somebody has to look", "error", err)
+		attrs := []any{"error", err}
+		if s := (*StopError)(nil); errors.As(err, &s) && s.Hint != "" {
+			attrs = []any{"error", s.Err, "what_to_do", s.Hint}
+		}
+		p.log.Error("stopped by an error; nothing is lost, but somebody has to look", attrs...)
 	} else {
 		p.log.Info("stopped")
 	}
@@ -441,49 +447,4 @@ func ignoreCanceled(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// CheckTopics is what `kinfold topics` shows.
-func CheckTopics(ctx context.Context, c *config.Config, create bool) ([]TopicReport, error) {
-	k, err := kafkaConfig(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
-	}
-	admin, err := kafka.NewAdmin(k)
-	if err != nil {
-		return nil, err
-	}
-	defer admin.Close()
-	if err := admin.Ping(ctx); err != nil {
-		return nil, fmt.Errorf("no broker of %s answers: %w", strings.Join(c.Kafka.Brokers, ", "), err)
-	}
-	return Topics(ctx, c, admin, create)
-}
-
-// AwaitDrained waits until the first records of the inputs, as many as are asked for, and all that follows from them, are
-// committed by both stages.
-func AwaitDrained(ctx context.Context, c *config.Config, records int64) error {
-	const every = 100 * time.Millisecond
-	k, err := kafkaConfig(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	admin, err := kafka.NewAdmin(k)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	for {
-		committed, err := admin.Committed(ctx, c.Group(config.StageIngest), c.InputTopics()...)
-		if err == nil && committed >= records {
-			if done, err := admin.Drained(ctx, c.Group(config.StageResolve), c.KeyedTopic()); err == nil && done {
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(every):
-		}
-	}
 }

@@ -3,7 +3,9 @@ package processor
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"kinfold/processor/config"
@@ -166,6 +168,23 @@ func Topics(ctx context.Context, c *config.Config, admin *kafka.Admin, create bo
 	return reports, nil
 }
 
+// CheckTopics is what `kinfold topics` shows.
+func CheckTopics(ctx context.Context, c *config.Config, create bool) ([]TopicReport, error) {
+	k, err := kafkaConfig(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	admin, err := kafka.NewAdmin(k)
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close()
+	if err := admin.Ping(ctx); err != nil {
+		return nil, fmt.Errorf("no broker of %s answers: %w", strings.Join(c.Kafka.Brokers, ", "), err)
+	}
+	return Topics(ctx, c, admin, create)
+}
+
 // awaitTopic waits until the brokers know of a topic that was just created: they hear of it one after the other.
 func awaitTopic(ctx context.Context, admin *kafka.Admin, name string) (kafka.TopicState, error) {
 	for backoff := 10 * time.Millisecond; ; backoff = min(2*backoff, time.Second) {
@@ -191,7 +210,8 @@ func compare(c *config.Config, spec kafka.TopicSpec, state kafka.TopicState) []k
 		diffs[i].Risk = "events of one customer stay in order all the same; only the parallelism of consumers differs"
 		if mustMatch(c, spec.Name) {
 			diffs[i].Refuse = true
-			diffs[i].Risk = "it must have as many partitions as " + c.KeyedTopic() + ": they are cut in the same way"
+			diffs[i].Risk = "it is cut in the same way as " + c.KeyedTopic() + ". Where it is empty, delete it and let kinfold topics --create make it anew; " +
+				"otherwise one of the two was enlarged, which rows do not follow: see Migration in deploy/README.md"
 		}
 	}
 	return diffs

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit statuses, documented in the help of the root command.
@@ -23,6 +24,9 @@ const (
 // usageError is a mistake in how the command was called.
 type usageError struct{ error }
 
+// loggedError is one that the log has told already, to a machine: only a person on a terminal is told again.
+type loggedError struct{ error }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -30,7 +34,10 @@ func main() {
 	if err == nil {
 		return
 	}
-	fmt.Fprintf(os.Stderr, "kinfold: %v\n", err)
+	var logged loggedError
+	if !errors.As(err, &logged) {
+		fmt.Fprintf(os.Stderr, "kinfold: %v\n", err)
+	}
 	var usage usageError
 	if errors.As(err, &usage) {
 		os.Exit(exitUsage)
@@ -60,7 +67,36 @@ called the wrong way.`,
 	})
 	cmd.AddCommand(runCommand(), askCommand(), demoCommand(), dryRunCommand(), rulesCommand(), sourcesCommand(), tryCommand(), checkConfigCommand(), topicsCommand(), versionCommand())
 	strictBuiltins(cmd)
+	onceEach(cmd)
 	return cmd
+}
+
+// onceEach refuses a flag that is given twice and takes one value: of two configurations the first would not count, in silence.
+func onceEach(cmd *cobra.Command) {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		_, several := f.Value.(pflag.SliceValue)
+		if _, done := f.Value.(*once); !done && !several && f.NoOptDefVal == "" {
+			f.Value = &once{Value: f.Value}
+		}
+	})
+	for _, of := range cmd.Commands() {
+		onceEach(of)
+	}
+}
+
+// once is the value of a flag that may be given once.
+type once struct {
+	pflag.Value
+	given bool
+}
+
+// Set implements pflag.Value.
+func (o *once) Set(text string) error {
+	if o.given {
+		return fmt.Errorf("it was given before, as %q", o.String())
+	}
+	o.given = true
+	return o.Value.Set(text)
 }
 
 // strictBuiltins makes the commands that cobra brings answer a mistake in the call as ours do: they would print a help or end with

@@ -50,6 +50,7 @@ func TestWarmRestart(t *testing.T) {
 		s.processes[0] = s.begin(0)
 		s.waits.Add(1)
 		s.awaitCommit(s.processes[0], began)
+		t.Logf("began %s, first commit seen %s:\n%s", began.Format(time.StampMilli), time.Now().Format(time.StampMilli), s.processes[0].log)
 	}
 	close(stop)
 	<-trickled

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -44,7 +46,7 @@ The exit status is 1 when something is missing or would keep "kinfold run" from 
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "TOPIC\tSTATE\tPARTITIONS\tREPLICATION\tCLEANUP\tRETENTION")
-			faults := 0
+			faults, missing := 0, 0
 			for _, r := range reports {
 				state := "exists"
 				switch {
@@ -63,7 +65,7 @@ The exit status is 1 when something is missing or would keep "kinfold run" from 
 					continue
 				}
 				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", r.Name, state, r.State.Partitions, r.State.Replication,
-					r.State.Configs["cleanup.policy"], retention(r.State.Configs["retention.ms"]))
+					r.State.Configs["cleanup.policy"], retention(r.State.Configs))
 			}
 			if err := w.Flush(); err != nil {
 				return err
@@ -71,17 +73,18 @@ The exit status is 1 when something is missing or would keep "kinfold run" from 
 			for _, r := range reports {
 				for _, d := range r.Differences {
 					mark := "warning"
-					if d.Refuse {
+					switch {
+					case !r.State.Exists:
+						mark = "missing"
+						missing++
+					case d.Refuse:
 						mark = "fault"
 						faults++
 					}
 					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", mark, d)
 				}
 			}
-			if faults > 0 {
-				return fmt.Errorf("%s in the topics; a topic that exists is never altered by kinfold: change it with your Kafka tools", count(faults, "fault"))
-			}
-			return nil
+			return topicsVerdict(faults, missing)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` (YAML)")
@@ -89,9 +92,28 @@ The exit status is 1 when something is missing or would keep "kinfold run" from 
 	return cmd
 }
 
-// retention makes milliseconds readable.
-func retention(ms string) string {
-	if ms == "-1" {
+// topicsVerdict says whether `kinfold run` would start, and what to do where not.
+func topicsVerdict(faults, missing int) error {
+	var said []string
+	if missing > 0 {
+		said = append(said, count(missing, "topic")+" missing, which the lines above say who makes")
+	}
+	if faults > 0 {
+		said = append(said, count(faults, "fault")+" in topics that exist; kinfold never alters them: change them with your Kafka tools")
+	}
+	if said == nil {
+		return nil
+	}
+	return errors.New(strings.Join(said, "; "))
+}
+
+// retention is how long a topic keeps its records, in words. One that is compacted only keeps the last of each key.
+func retention(configs map[string]string) string {
+	ms := configs["retention.ms"]
+	switch {
+	case configs["cleanup.policy"] == "compact":
+		return "last of each key"
+	case ms == "-1":
 		return "no limit"
 	}
 	d, err := time.ParseDuration(ms + "ms")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -19,9 +20,9 @@ import (
 )
 
 // Load reads a configuration file over the defaults, replaces its references with the help of env (os.LookupEnv in the
-// program), makes its paths relative to the file's directory, and validates it. A configuration with faults is returned
-// as a *FaultsError that holds all of them.
-func Load(path string, env func(string) (string, bool)) (*Config, error) {
+// program), makes its paths relative to the file's directory, lets overrides change what the file says, and validates it. A
+// configuration with faults is returned as a *FaultsError that holds all of them.
+func Load(path string, env func(string) (string, bool), overrides ...func(*Config)) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
@@ -44,6 +45,9 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 		for j, file := range s.AvroSchemas {
 			s.AvroSchemas[j] = d.path(file)
 		}
+	}
+	for _, override := range overrides {
+		override(c)
 	}
 	d.add(c.Validate())
 	d.add(c.compile())
@@ -103,7 +107,7 @@ func LoadIdentity(path string, env func(string) (string, bool)) (*normalize.Rule
 // section finds one section of a configuration; whole is false where the file is none, since it has no key of one. A misspelled key
 // of a configuration is a fault: it might be the section.
 func (d *decoder) section(data []byte, name string) (section ast.Node, whole bool) {
-	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	file, err := parseYAML(data)
 	if err != nil || len(file.Docs) != 1 || file.Docs[0].Body == nil {
 		return nil, false
 	}
@@ -140,9 +144,14 @@ func newDecoder(path string, env func(string) (string, bool)) *decoder {
 	return &decoder{references: references{dir: filepath.Dir(path), env: env}, where: map[string]*token.Position{}}
 }
 
+// parseYAML parses a file, which may begin with a byte order mark, as programs of Windows write it.
+func parseYAML(data []byte) (*ast.File, error) {
+	return parser.ParseBytes(bytes.TrimPrefix(data, []byte("\uFEFF")), 0, parser.AllowDuplicateMapKey())
+}
+
 // document decodes a file that holds one document or none.
 func (d *decoder) document(data []byte, v reflect.Value) {
-	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	file, err := parseYAML(data)
 	if err != nil {
 		f := Fault{}
 		f.fromLibrary(err)

@@ -22,8 +22,11 @@ func (f *faults) add(key, format string, args ...any) {
 // below `identity` and says what is allowed. None shows the id_key.
 func (r *Rules) Validate() []error {
 	var f faults
-	if r.IDKey == "" {
+	switch {
+	case r.IDKey == "":
 		f.add("id_key", "is empty; it must be a secret of this deployment that never changes")
+	case strings.Trim(r.IDKey, "*") == "":
+		f.add("id_key", "is asterisks, as kinfold check-config prints in its place; it must be the secret of this deployment")
 	}
 	r.validateStores(&f)
 	r.validateUserID(&f)

@@ -25,6 +25,10 @@ const (
 	NewerFormat                    // a newer version of the program wrote the store
 )
 
+// migration is the way to a state that an old one cannot become (runtime.md 4).
+const migration = "set another app name, then run `kinfold topics --config FILE --create` and `kinfold run --config FILE`: " +
+	"a new state is built from the inputs (deploy/README.md, Migration)"
+
 var kinds = [...]struct{ what, hint string }{
 	Failed: {"state cannot be used", "look at the disk and the kernel's log, then start again: nothing is lost"},
 	Locked: {"another process uses this directory",
@@ -35,9 +39,9 @@ var kinds = [...]struct{ what, hint string }{
 	OtherHistory: {"state is of another history",
 		"if the topics or the offsets were changed on purpose run `mv %[1]s %[1]s.old` and start again: the state is restored from the changelog"},
 	PartitionCount: {"partition count of the keyed topic changed",
-		"rows cannot move between partitions: give the topic its old count, or set another app name so that a new state is built from the inputs"},
-	RulesChanged: {"identity rules changed",
-		"put the old rules back, or set another app name so that a new state is built from the inputs"},
+		"rows cannot move between partitions, and Kafka takes none away: " + migration},
+	RulesChanged: {"identity rules changed, or id_key",
+		"put the old rules and the old id_key back; or, if it was on purpose, " + migration},
 	NewerFormat: {"state was written by a newer version", "run that version or a later one"},
 }
 
