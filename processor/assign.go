@@ -1,10 +1,14 @@
 package processor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"kinfold/processor/dedup"
@@ -41,23 +45,64 @@ func (a *assigner) bring(ctx context.Context, s *kafka.Session, open map[int32]*
 		delete(open, id)
 		a.metrics.forget(p.label)
 	}
-	for tp, assignment := range owned {
+	for tp := range owned {
 		if open[tp.Partition] != nil {
-			continue
+			delete(owned, tp)
 		}
-		p, err := a.openPartition(ctx, tp, assignment)
-		if err != nil {
-			return err
-		}
-		if !s.Owns(tp, assignment) { // it went while we restored it: what is on disk serves the next time
+	}
+	gained, err := a.openAll(ctx, owned)
+	if err != nil {
+		return err
+	}
+	for _, p := range gained {
+		if !s.Owns(p.tp, p.assignment) { // it went while we restored it: what is on disk serves the next time
 			p.close(a.log)
 			continue
 		}
-		open[tp.Partition] = p
-		a.holdings.put(tp.Partition, p.store)
-		s.Resume(tp)
+		open[p.tp.Partition] = p
+		a.holdings.put(p.tp.Partition, p.store)
+		s.Resume(p.tp)
 	}
 	return nil
+}
+
+// openAtOnce is how many partitions are opened side by side: most of it is waiting, for the disk or for brokers. A full restore of
+// each takes the memory of a sort.
+const openAtOnce = 4
+
+// openAll opens partitions, in their order. The first error ends it, and nothing stays open.
+func (a *assigner) openAll(ctx context.Context, of map[kafka.TopicPartition]uint64) ([]*partition, error) {
+	all := slices.SortedFunc(maps.Keys(of), func(a, b kafka.TopicPartition) int { return cmp.Compare(a.Partition, b.Partition) })
+	work, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	opened := make([]*partition, len(all))
+	places := make(chan struct{}, openAtOnce)
+	var wg sync.WaitGroup
+	for i, tp := range all {
+		places <- struct{}{}
+		if work.Err() != nil {
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-places }()
+			p, err := a.openPartition(work, tp, of[tp])
+			if err != nil {
+				stop(err)
+				return
+			}
+			opened[i] = p
+		})
+	}
+	wg.Wait()
+	if work.Err() == nil {
+		return opened, nil
+	}
+	for _, p := range opened {
+		if p != nil {
+			p.close(a.log)
+		}
+	}
+	return nil, context.Cause(work)
 }
 
 // openPartition opens the store of a partition and rolls it forward to what is committed. The session has fenced its former

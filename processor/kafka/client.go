@@ -30,7 +30,7 @@ type Config struct {
 	TLS      *tls.Config // nil: plain text
 	SASL     *SASL       // nil: no authentication
 	Logger   *slog.Logger
-	// Metrics, when set, gets the client's own metrics (bytes, latencies, buffered records), prefixed kafka_client_.
+	// Metrics, when set, gets the metrics of each client that stays (bytes, latencies, buffered records), prefixed kafka_client_.
 	Metrics prometheus.Registerer
 	// Dial replaces the dialer in tests.
 	Dial func(ctx context.Context, network, host string) (net.Conn, error)

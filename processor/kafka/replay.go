@@ -31,7 +31,9 @@ func (a *Admin) ReadRange(ctx context.Context, tp TopicPartition, from, to int64
 	if from >= to {
 		return nil
 	}
-	opts, err := a.cfg.opts("replay")
+	cfg := *a.cfg
+	cfg.Metrics = nil // they are of clients that stay: a second one of a role could not register its own
+	opts, err := cfg.opts("replay")
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -80,6 +81,26 @@ func TestTheLeaderSaysWhetherAnythingIsLeftToRead(t *testing.T) {
 		var gone *kafka.OffsetGoneError
 		if err := a.ReadRange(within(t), tp, 0, 8, func(*kafka.Record) error { return nil }); !errors.As(err, &gone) {
 			t.Errorf("read what is gone: %v", err)
+		}
+	})
+}
+
+// A restore reads several partitions at once, and somebody asks for a history meanwhile: each is a client of its own.
+func TestSeveralReplaysAtOnceDoNotMeetInTheMetrics(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, plain *kafka.Config) {
+		c := *plain
+		c.Metrics = prometheus.NewRegistry()
+		a, topic := admin(t, &c), unique(t, "log")
+		create(t, a, topic, 1)
+		fill(t, plain, topic, 0, 1)
+		tp := kafka.TopicPartition{Topic: topic}
+		var inner error
+		err := a.ReadRange(within(t), tp, 0, 1, func(*kafka.Record) error {
+			inner = a.ReadRange(within(t), tp, 0, 1, func(*kafka.Record) error { return nil })
+			return nil
+		})
+		if err := errors.Join(err, inner); err != nil {
+			t.Error(err)
 		}
 	})
 }

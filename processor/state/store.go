@@ -43,17 +43,33 @@ type Store struct {
 // Open opens the store of a partition, and makes it where there is none. id.Partition must be the partition.
 //
 // A store of another identity is an *Error of kind OtherHistory, PartitionCount or RulesChanged; one of a newer program
-// NewerFormat. It is left as it was.
+// NewerFormat. It is left as it was. Stores of several partitions may be opened at once: what Pebble finds in its log
+// it writes to the disk, and waits for it.
 func (s *Stores) Open(partition int32, id Identity) (*Store, error) {
 	if partition != id.Partition {
 		return nil, fmt.Errorf("open state of partition %d: identity is of partition %d", partition, id.Partition)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	dir := s.Dir(partition)
-	if s.closed || s.open[partition] != nil {
+	s.mu.Lock()
+	if s.closed || s.open[partition] != nil || s.opening[partition] {
+		s.mu.Unlock()
 		return nil, fmt.Errorf("open state directory %s: it is open already, or the app's directory was closed", dir)
 	}
+	s.opening[partition] = true
+	s.mu.Unlock()
+	st, err := s.openStore(dir, id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.opening, partition)
+	if err != nil {
+		return nil, err
+	}
+	s.open[partition] = st
+	s.stores.Store(int32(len(s.open)))
+	return st, nil
+}
+
+func (s *Stores) openStore(dir string, id Identity) (*Store, error) {
 	if err := s.fs.RemoveAll(restoreDir(dir)); err != nil {
 		return nil, wrap(dir, "open", err)
 	}
@@ -74,8 +90,6 @@ func (s *Stores) Open(partition int32, id Identity) (*Store, error) {
 		return nil, wrap(dir, "open", err)
 	}
 	st.batch = st.db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetained))
-	s.open[partition] = st
-	s.stores.Store(int32(len(s.open)))
 	return st, nil
 }
 

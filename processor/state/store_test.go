@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
@@ -400,4 +402,42 @@ func TestStoreOnDiskKeepsItsRows(t *testing.T) {
 func sorted(names []string) []string {
 	slices.Sort(names)
 	return names
+}
+
+// Partitions are opened side by side; of several who want the same one, one gets it, and what the others do leaves it alone.
+func TestStoresAreOpenedSideBySide(t *testing.T) {
+	s := openStores(t, NewMemoryFS())
+	const each = 3
+	var opened [8]atomic.Int32
+	var wg sync.WaitGroup
+	for i := range len(opened) * each {
+		partition := int32(i % len(opened))
+		wg.Go(func() {
+			id := shop
+			id.Partition = partition
+			st, err := s.Open(partition, id)
+			if err != nil {
+				if !strings.Contains(err.Error(), "it is open already") {
+					t.Error(err)
+				}
+				return
+			}
+			opened[partition].Add(1)
+			if err := st.ApplyLogged([]table.Row{set(table.Identifiers, "k", "v")}, Position{Transaction: 1}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for partition := range opened {
+		if n := opened[partition].Load(); n != 1 {
+			t.Errorf("partition %d was opened %d times", partition, n)
+		}
+		if _, err := s.SetAside(int32(partition)); err == nil {
+			t.Errorf("partition %d is open and was set aside", partition)
+		}
+		if err := s.open[int32(partition)].Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

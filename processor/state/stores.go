@@ -79,15 +79,16 @@ type Stores struct {
 	slow     atomic.Int64
 	stores   atomic.Int32 // how many are open
 
-	mu     sync.Mutex
-	open   map[int32]*Store // guarded by mu
-	closed bool             // guarded by mu
+	mu      sync.Mutex
+	open    map[int32]*Store // guarded by mu
+	opening map[int32]bool   // guarded by mu
+	closed  bool             // guarded by mu
 }
 
 // OpenStores takes the lock of the app's directory, and makes the directory where it is missing. It answers with
 // kind Locked where another process has it.
 func OpenStores(o Options) (*Stores, error) {
-	s := &Stores{dir: o.Dir, fs: o.FS, opts: o.withDefaults(), open: map[int32]*Store{}}
+	s := &Stores{dir: o.Dir, fs: o.FS, opts: o.withDefaults(), open: map[int32]*Store{}, opening: map[int32]bool{}}
 	s.log = s.opts.Logger
 	if o.Dir == "" {
 		return nil, errors.New("state: no directory is set")
@@ -184,7 +185,7 @@ func (s *Stores) SetAside(partition int32) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dir := s.Dir(partition)
-	if s.open[partition] != nil {
+	if s.open[partition] != nil || s.opening[partition] {
 		return "", fmt.Errorf("set aside state directory %s: it is open", dir)
 	}
 	for n := 1; n <= maxAside; n++ {
@@ -202,7 +203,7 @@ func (s *Stores) SetAside(partition int32) (string, error) {
 	return "", fmt.Errorf("set aside state directory %s: there are %d set aside already, remove some", dir, maxAside)
 }
 
-// Close gives the lock back. It is an error where stores are still open; they are closed first.
+// Close gives the lock back. It is an error where stores are still open; they are closed first. No Open may be under way.
 func (s *Stores) Close() error {
 	s.mu.Lock()
 	if s.closed {
