@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -145,13 +146,18 @@ func TestQuestionsAreAnsweredByARunningProcess(t *testing.T) {
 				t.Errorf("history of %s: %+v (-topic +answer):\n%s", id, h, d)
 			}
 		}
-		ended := 0
+		ended, histories := 0, map[string]processor.History{}
 		for key, row := range out.idmap {
 			if row.Status == interaction.MapEnded {
 				ended++
 				c := as[identity.CustomerAnswer](t, p.ask("", "/v1/customers/"+key[strings.LastIndexByte(key, '|')+1:]), 200)
-				if !c.Ended || c.Customer.ID != row.CustomerID {
+				if !c.Ended || c.Customer.ID != row.CustomerID || len(c.Way) == 0 {
 					t.Errorf("%s: %+v, the map says %s", key, c, row.CustomerID)
+				}
+				target := "/v1/customers/" + string(c.Asked) + "/history"
+				histories[target] = as[processor.History](t, p.ask("", target), 200)
+				if h := histories[target]; h.End == nil || h.End.CustomerID != row.CustomerID || h.End.Change == nil || !slices.Contains(h.End.Change.Merged, c.Asked) {
+					t.Errorf("history of %s, which ended: %+v", c.Asked, h)
 				}
 			}
 		}
@@ -190,6 +196,12 @@ func TestQuestionsAreAnsweredByARunningProcess(t *testing.T) {
 		same := as[identity.WhyAnswer](t, asked{status: status, body: body}, 200)
 		if err != nil || len(same.Chain) != 3 {
 			t.Errorf("archive: %v %s", err, body)
+		}
+		for target, want := range histories {
+			status, body, err := a.Ask(context.Background(), target)
+			if d := cmp.Diff(want, as[processor.History](t, asked{status: status, body: body}, 200)); d != "" || err != nil {
+				t.Errorf("archive: %v, (-running +stopped):\n%s", err, d)
+			}
 		}
 	})
 }

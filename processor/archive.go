@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
 
 	"kinfold/processor/config"
+	"kinfold/processor/kafka"
 	"kinfold/processor/state"
 	"kinfold/processor/table"
+	"kinfold/schemas"
 )
 
 // Archive answers the questions of the API from the state directory of a process that does not run. It reads only: nothing
@@ -45,12 +48,32 @@ func OpenArchive(c *config.Config, fs state.FS) (*Archive, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	noHistory := func(*http.Request) (any, error) {
-		return nil, refuse(http.StatusNotImplemented, "ask a running process with --api, or read the topic: its key is the customer_id",
-			"the history is not in the state: it is in topic %s", c.Topics.IdentityChanges)
-	}
-	a.mux = route(a.questions, noHistory, func(w http.ResponseWriter, _ *http.Request, v any, err error) { shelf.finish(w, v, err) })
+	a.mux = route(a.questions, func(r *http.Request) (any, error) { return a.history(r, c) }, func(w http.ResponseWriter, _ *http.Request, v any, err error) { shelf.finish(w, v, err) })
 	return a, nil
+}
+
+// history reads the topic of the changes: the state does not have it. Kafka may well run while the processor does not.
+func (a *Archive) history(r *http.Request, c *config.Config) (any, error) {
+	id, err := customerID(r)
+	if err != nil {
+		return nil, err
+	}
+	k, err := kafkaConfig(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	admin, err := kafka.NewAdmin(k)
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(r.Context(), ownersTimeout)
+	defer cancel()
+	if err := admin.Ping(ctx); err != nil {
+		return nil, refuse(http.StatusBadGateway, "ask again when a broker answers; what the state alone knows is in `kinfold ask customer`",
+			"the history is in topic %s, and no broker of %s answers: %v", c.Topics.IdentityChanges, strings.Join(c.Kafka.Brokers, ", "), err)
+	}
+	return (&changesTopic{admin, c.Topics.IdentityChanges, schemas.Any()}).history(r.Context(), a.questions, id)
 }
 
 // Ask answers a question: target is what a client of the API would ask for, such as /v1/why?a=…&b=….

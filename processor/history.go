@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"kinfold/processor/identity"
@@ -30,11 +31,12 @@ type History struct {
 	Partition  int32                  `json:"partition"`
 	Changes    []HistoryChange        `json:"changes"` // the latest last
 	Count      int                    `json:"change_count"`
-	// Incomplete: time was over at offset ReadTo, before End. What is told is the beginning then.
-	Incomplete bool   `json:"incomplete,omitempty"`
-	ReadTo     int64  `json:"read_to"`
-	End        int64  `json:"end"`
-	Says       string `json:"says"`
+	// Incomplete: time was over at offset ReadTo, before TopicEnd. What is told is the beginning then.
+	Incomplete bool        `json:"incomplete,omitempty"`
+	ReadTo     int64       `json:"read_to"`
+	TopicEnd   int64       `json:"end"`
+	End        *HistoryEnd `json:"ended,omitempty"` // nil: the id has not ended, or the process does not know
+	Says       string      `json:"says"`
 }
 
 // HistoryChange is a record of the topic, by the names of its fields, and when it was written.
@@ -54,6 +56,20 @@ type HistoryChange struct {
 	Origin        string                   `json:"origin"` // topic/partition/offset of the cause
 }
 
+// HistoryEnd is what became of an id that ended. It has no change of its own that says so.
+type HistoryEnd struct {
+	CustomerID interaction.CustomerID `json:"customer_id"` // who stands for it now
+	// Change is the one of CustomerID in which the id ended. None: it ended in another id, which ended in its turn.
+	Change *HistoryChange `json:"change,omitempty"`
+}
+
+// changesTopic is the topic of the changes, which has the history.
+type changesTopic struct {
+	admin   *kafka.Admin
+	name    string
+	framing schemas.Framing
+}
+
 // history answers a question from the topic of the changes.
 func (a *api) history(r *http.Request) (any, error) {
 	id, err := customerID(r)
@@ -70,36 +86,47 @@ func (a *api) history(r *http.Request) (any, error) {
 	default:
 		return nil, refuse(http.StatusServiceUnavailable, "ask again in a while", "%d histories are being read already", maxHistories)
 	}
-	h, err := cl.history(r.Context(), id)
+	return (&changesTopic{cl.admin, cl.plan.changes, cl.framing}).history(r.Context(), a.questions, id)
+}
+
+// history tells the changes of a customer, and where an id ended.
+func (c *changesTopic) history(ctx context.Context, q *questions, id interaction.CustomerID) (*History, error) {
+	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
+	defer cancel()
+	h, err := c.read(ctx, id)
 	if err != nil {
-		return nil, refuse(http.StatusBadGateway, "the user of this process needs Read and Describe on the topic; kinfold topics says whether a broker answers",
-			"topic %s: %v", cl.plan.changes, err)
+		return nil, c.unreadable(err)
 	}
-	if h.Count == 0 && !h.Incomplete {
+	// The state knows whether the id has ended, if its realm is here.
+	if now, err := q.customer("", id); err == nil && now.Ended {
+		h.End, err = c.end(ctx, id, now.Customer.ID)
+		if err != nil {
+			return nil, c.unreadable(err)
+		}
+	}
+	if h.Count == 0 && h.End == nil && !h.Incomplete {
 		return nil, refuse(http.StatusNotFound, "check the id; changes from before the topic's retention are gone", "topic %s has no change of customer %s", h.Topic, id)
 	}
+	h.say()
 	return h, nil
 }
 
-func (c *cluster) history(ctx context.Context, id interaction.CustomerID) (*History, error) {
-	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
-	defer cancel()
-	states, err := c.admin.Describe(ctx, c.plan.changes)
-	if err != nil {
-		return nil, err
-	}
-	tp := kafka.TopicPartition{Topic: c.plan.changes, Partition: kafka.PartitionOf(string(id), int(states[c.plan.changes].Partitions))}
-	bounds, err := c.admin.Bounds(ctx, tp)
-	if err != nil {
-		return nil, err
-	}
-	h := &History{CustomerID: id, Topic: tp.Topic, Partition: tp.Partition, Changes: []HistoryChange{}, ReadTo: bounds.Start, End: bounds.Stable}
-	err = c.admin.ReadRange(ctx, tp, bounds.Start, bounds.Stable, func(r *kafka.Record) error {
+func (c *changesTopic) unreadable(err error) *Refusal {
+	return refuse(http.StatusBadGateway, "who reads it needs Read and Describe on the topic; kinfold topics --config FILE says whether a broker answers", "topic %s: %v", c.name, err)
+}
+
+// read collects the changes of a customer.
+func (c *changesTopic) read(ctx context.Context, id interaction.CustomerID) (*History, error) {
+	h := &History{CustomerID: id, Topic: c.name, Changes: []HistoryChange{}}
+	err := c.each(ctx, id, func(b kafka.Bounds, partition int32) {
+		h.Partition, h.ReadTo, h.TopicEnd = partition, b.Start, b.Stable
+	}, func(r *kafka.Record, change HistoryChange) {
 		h.ReadTo = r.Offset + 1
-		if string(r.Key) != string(id) {
-			return nil
+		h.Count++
+		if len(h.Changes) == MaxHistory {
+			h.Changes = h.Changes[1:]
 		}
-		return h.add(c.framing, r)
+		h.Changes = append(h.Changes, change)
 	})
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -107,31 +134,66 @@ func (c *cluster) history(ctx context.Context, id interaction.CustomerID) (*Hist
 	case err != nil:
 		return nil, err
 	default:
-		h.ReadTo = h.End
+		h.ReadTo = h.TopicEnd
 	}
-	h.say()
 	return h, nil
 }
 
-func (h *History) add(framing schemas.Framing, r *kafka.Record) error {
-	var c interaction.Change
-	body, err := framing.Body(r.Value, schemas.KindChange)
+// end looks for the change of a customer in which an id ended.
+func (c *changesTopic) end(ctx context.Context, id, now interaction.CustomerID) (*HistoryEnd, error) {
+	end := &HistoryEnd{CustomerID: now}
+	err := c.each(ctx, now, func(kafka.Bounds, int32) {}, func(_ *kafka.Record, change HistoryChange) {
+		if slices.Contains(change.Merged, id) {
+			end.Change = &change
+		}
+	})
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return nil, err
+	}
+	return end, nil
+}
+
+// each hands out the changes of a customer, after what the topic has of his partition.
+func (c *changesTopic) each(ctx context.Context, id interaction.CustomerID, begin func(kafka.Bounds, int32), change func(*kafka.Record, HistoryChange)) error {
+	states, err := c.admin.Describe(ctx, c.name)
+	if err != nil {
+		return err
+	}
+	if !states[c.name].Exists {
+		return errors.New("it does not exist")
+	}
+	tp := kafka.TopicPartition{Topic: c.name, Partition: kafka.PartitionOf(string(id), int(states[c.name].Partitions))}
+	bounds, err := c.admin.Bounds(ctx, tp)
+	if err != nil {
+		return err
+	}
+	begin(bounds, tp.Partition)
+	return c.admin.ReadRange(ctx, tp, bounds.Start, bounds.Stable, func(r *kafka.Record) error {
+		if string(r.Key) != string(id) {
+			return nil
+		}
+		made, err := c.change(r)
+		if err == nil {
+			change(r, made)
+		}
+		return err
+	})
+}
+
+func (c *changesTopic) change(r *kafka.Record) (HistoryChange, error) {
+	var ch interaction.Change
+	body, err := c.framing.Body(r.Value, schemas.KindChange)
 	if err == nil {
-		err = schemas.DecodeChange(body, &c)
+		err = schemas.DecodeChange(body, &ch)
 	}
 	if err != nil {
-		return fmt.Errorf("offset %d: %w", r.Offset, err)
+		return HistoryChange{}, fmt.Errorf("offset %d: %w", r.Offset, err)
 	}
-	h.Count++
-	if len(h.Changes) == MaxHistory {
-		h.Changes = h.Changes[1:]
-	}
-	h.Changes = append(h.Changes, HistoryChange{
-		WrittenAt: identity.Time(r.Timestamp.UnixMilli()), Version: c.Version, Kind: c.Kind, Added: c.Added, Removed: c.Removed, RemovedHMAC: c.RemovedHMAC,
-		Merged: c.MergedCustomerIDs, Split: c.SplitCustomerIDs, Rule: c.Rule, Source: c.Source, SourceEventID: c.SourceEventID, DirectiveID: c.DirectiveID,
-		Origin: fmt.Sprintf("%s/%d/%d", c.Origin.Topic, c.Origin.Partition, c.Origin.Offset),
-	})
-	return nil
+	return HistoryChange{
+		WrittenAt: identity.Time(r.Timestamp.UnixMilli()), Version: ch.Version, Kind: ch.Kind, Added: ch.Added, Removed: ch.Removed, RemovedHMAC: ch.RemovedHMAC,
+		Merged: ch.MergedCustomerIDs, Split: ch.SplitCustomerIDs, Rule: ch.Rule, Source: ch.Source, SourceEventID: ch.SourceEventID, DirectiveID: ch.DirectiveID,
+		Origin: fmt.Sprintf("%s/%d/%d", ch.Origin.Topic, ch.Origin.Partition, ch.Origin.Offset),
+	}, nil
 }
 
 func (h *History) say() {
@@ -143,7 +205,15 @@ func (h *History) say() {
 		h.Says += fmt.Sprintf(" The first %d are left out: read topic %s for them.", left, h.Topic)
 	}
 	if h.Incomplete {
-		h.Says += fmt.Sprintf(" Time was over at offset %d of %d: there may be later ones.", h.ReadTo, h.End)
+		h.Says += fmt.Sprintf(" Time was over at offset %d of %d: there may be later ones.", h.ReadTo, h.TopicEnd)
 	}
-	h.Says += " An id that ended has no change of its own that says so: ask for the customer."
+	if h.End == nil {
+		return
+	}
+	h.Says += fmt.Sprintf(" The id has ended: customer %s stands for it now, ", h.End.CustomerID)
+	if c := h.End.Change; c != nil {
+		h.Says += fmt.Sprintf("since its version %d of %s.", c.Version, c.WrittenAt)
+	} else {
+		h.Says += "by way of others; ask for the customer with this id to see the way."
+	}
 }

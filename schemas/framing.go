@@ -10,6 +10,7 @@ import (
 // Framing is how our values begin: in a registry's way, or in Avro's single-object encoding. The zero value is the latter.
 type Framing struct {
 	ids [kinds]uint32 // schema ids of the registry; 0: none, single-object
+	any bool          // a value may have any id
 }
 
 // confluentMagic begins a value in the registry's framing, followed by the schema id in four bytes, big-endian.
@@ -32,6 +33,9 @@ func Confluent(ids map[Kind]int) Framing {
 	return f
 }
 
+// Any is a framing for who reads values of ours and does not ask the registry: it goes by whatever id stands there.
+func Any() Framing { return Framing{any: true} }
+
 // Append appends the beginning of a value.
 func (f Framing) Append(dst []byte, k Kind) []byte {
 	if id := f.ids[k]; id != 0 {
@@ -45,6 +49,8 @@ func (f Framing) Body(value []byte, k Kind) ([]byte, error) {
 	switch {
 	case isSingleObject(value, k):
 		return value[singleObjectLen:], nil
+	case f.any && len(value) >= confluentLen && value[0] == confluentMagic:
+		return value[confluentLen:], nil
 	case f.ids[k] != 0 && len(value) >= confluentLen && value[0] == confluentMagic && binary.BigEndian.Uint32(value[1:]) == f.ids[k]:
 		return value[confluentLen:], nil
 	}

@@ -70,7 +70,7 @@ Answers are what is committed. They are about people: they are kept by no cache 
 
 func (o *askOptions) customer() *cobra.Command {
 	return &cobra.Command{
-		Use: "customer ID", Short: "Who a customer is; of an id that ended, who stands for it now",
+		Use: "customer ID", Short: "Who a customer is; of an id that ended, who stands for it now and why",
 		Args: exactly(1, "one customer id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return ask(cmd, o, "customers/"+url.PathEscape(args[0]), nil, tellCustomer)
@@ -126,8 +126,8 @@ what stands in it; and what keeps them apart without any way, such as a directiv
 func (o *askOptions) history() *cobra.Command {
 	return &cobra.Command{
 		Use: "history ID", Short: "What happened to a customer, the latest last",
-		Long: fmt.Sprintf(`Tells the latest %d changes of a customer. A running processor reads them from the topic of the changes, from its start: that takes a
-while where the topic is long.`, processor.MaxHistory),
+		Long: fmt.Sprintf(`Tells the latest %d changes of a customer, and of an id that ended the change in which it did. They are read from the topic of the changes,
+from its start, which takes a while where the topic is long; with --state-dir, too: Kafka has to run.`, processor.MaxHistory),
 		Args: exactly(1, "one customer id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return ask(cmd, o, "customers/"+url.PathEscape(args[0])+"/history", nil, tellHistory)

@@ -151,6 +151,18 @@ func tellCustomer(out io.Writer, a *identity.CustomerAnswer) error {
 		t.row("its founder", a.Founder)
 	}
 	t.ref(a.Customer, a.Realm)
+	if len(a.Way) > 0 {
+		t.space()
+		t.say("The way there, from the founder of the id that ended to the founder of the customer:")
+		t.way(a.Founder, a.Way)
+	}
+	if len(a.Former) > 0 {
+		t.space()
+		t.row("ENDED IN IT", "FOUNDER")
+		for _, f := range a.Former {
+			t.row(f.ID, f.Founder)
+		}
+	}
 	t.space()
 	t.row("IDENTIFIER", "SINCE", "STATUS")
 	for _, m := range a.Members {
@@ -240,18 +252,26 @@ func tellHistory(out io.Writer, h *processor.History) error {
 	t.space()
 	t.row("TIME", "VERSION", "KIND", "RULE", "BY", "WHAT")
 	for i := range h.Changes {
-		c := &h.Changes[i]
-		cells := []any{c.WrittenAt, c.Version, c.Kind, c.Rule, by(c.Source, c.SourceEventID, c.DirectiveID)}
-		what := changed(c)
-		if len(what) == 0 {
-			what = []string{""}
-		}
-		for _, line := range what {
-			t.row(append(cells, line)...)
-			cells = []any{"", "", "", "", ""}
-		}
+		t.change(&h.Changes[i])
+	}
+	if h.End != nil && h.End.Change != nil {
+		t.space()
+		t.say("The change of %s in which it ended:", h.End.CustomerID)
+		t.change(h.End.Change)
 	}
 	return t.end()
+}
+
+func (t *teller) change(c *processor.HistoryChange) {
+	cells := []any{c.WrittenAt, c.Version, c.Kind, c.Rule, by(c.Source, c.SourceEventID, c.DirectiveID)}
+	what := changed(c)
+	if len(what) == 0 {
+		what = []string{""}
+	}
+	for _, line := range what {
+		t.row(append(cells, line)...)
+		cells = []any{"", "", "", "", ""}
+	}
 }
 
 // changed lists what a change did, a line each.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/table"
 )
 
 // CustomerAnswer is what is known of a customer id.
@@ -16,6 +17,10 @@ type CustomerAnswer struct {
 	Founder  interaction.Named `json:"founder"`
 	Customer *CustomerRef      `json:"customer"` // the one asked for, or who stands for it now
 	Members  []Member          `json:"members"`  // of Customer, the oldest first
+	// Way are the ties that lead from the founder of an id that ended to the founder of Customer.
+	Way []Tie `json:"way"`
+	// Former are the ids that ended and whose founders belong to Customer now, in the order of Members.
+	Former []FormerID `json:"former"`
 	// Refused are ties to other customers that the rules did not let join; RefusedCount is how many there are.
 	Refused      []Tie  `json:"refused"`
 	RefusedCount int    `json:"refused_count"`
@@ -29,6 +34,12 @@ type Member struct {
 	Status     Status            `json:"status"`
 }
 
+// FormerID is a customer id that ended.
+type FormerID struct {
+	ID      interaction.CustomerID `json:"customer_id"`
+	Founder interaction.Named      `json:"founder"`
+}
+
 // Customer says who a customer is, or what became of an id that ended; nil where the realm never had it, or it was erased.
 func (x *Explainer) Customer(id interaction.CustomerID) (*CustomerAnswer, error) {
 	if err := x.begin(); err != nil {
@@ -40,14 +51,30 @@ func (x *Explainer) Customer(id interaction.CustomerID) (*CustomerAnswer, error)
 	}
 	x.build(n)
 	c := x.group(n)
-	out := &CustomerAnswer{Realm: x.realm, Asked: id, Founder: x.named(n), Customer: x.customer(c), Members: []Member{}, Refused: []Tie{}}
-	out.Ended = out.Customer.ID != id
-	for i := range x.w.nodes {
-		if m := int32(i); x.group(m) == c {
-			out.Members = append(out.Members, Member{x.named(m), Time(x.w.nodes[m].firstSeen), x.status(m)})
+	out := &CustomerAnswer{Realm: x.realm, Asked: id, Founder: x.named(n), Customer: x.customer(c), Members: []Member{},
+		Way: []Tie{}, Former: []FormerID{}, Refused: []Tie{}}
+	if out.Ended = out.Customer.ID != id; out.Ended {
+		for _, i := range x.path(n, x.w.customers[c].founder) {
+			out.Way = append(out.Way, x.tie(i))
 		}
 	}
-	slices.SortStableFunc(out.Members, func(a, b Member) int { return cmp.Compare(a.FirstSeen, b.FirstSeen) })
+	var members []int32
+	for i := range x.w.nodes {
+		if m := int32(i); x.group(m) == c {
+			members = append(members, m)
+		}
+	}
+	slices.SortStableFunc(members, func(a, b int32) int { return cmp.Compare(x.w.nodes[a].firstSeen, x.w.nodes[b].firstSeen) })
+	for _, m := range members {
+		out.Members = append(out.Members, Member{x.named(m), Time(x.w.nodes[m].firstSeen), x.status(m)})
+		mark := x.w.idOf(m)
+		former := FormerID{mark.text(), x.named(m)}
+		if b, err := x.view.Get(table.Founders, []byte(former.ID)); err != nil {
+			return nil, err
+		} else if b != nil && former.ID != out.Customer.ID {
+			out.Former = append(out.Former, former)
+		}
+	}
 	var refused []int32
 	for i := range x.w.edges {
 		e := &x.w.edges[i]

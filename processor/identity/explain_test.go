@@ -195,6 +195,10 @@ func (s *questions) customer(b *strings.Builder, who string) {
 	for _, m := range a.Members {
 		fmt.Fprintf(b, "  %s, %s since %s\n", m.Identifier, m.Status, m.FirstSeen)
 	}
+	s.ties(b, "the way there: ", a.Way)
+	for _, f := range a.Former {
+		fmt.Fprintf(b, "  ended in it: %s, the mark of %s\n", f.ID, f.Founder)
+	}
 	s.ties(b, "", a.Refused)
 	if more := a.RefusedCount - len(a.Refused); more > 0 {
 		fmt.Fprintf(b, "  and %d more\n", more)
