@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kinfold/processor/dedup"
+	"kinfold/processor/identity"
 	"kinfold/processor/interaction"
 	"kinfold/processor/lines"
 	"kinfold/processor/normalize"
@@ -22,6 +23,9 @@ const (
 	dryRunMap     = "identity-map.jsonl"
 	dryRunRejects = "rejects.jsonl"
 )
+
+// MaxDryRunReports is how many reports of directives with dry_run a dry run keeps.
+const MaxDryRunReports = 20
 
 const (
 	// maxLine bounds a line of the input of a dry run. A longer one is a reject.
@@ -40,11 +44,14 @@ type DryRunResult struct {
 	Ambiguous    int // of these: tie anchors of more than one customer
 	Duplicates   int
 	Directives   int // accepted, dry runs included
-	Rejects      map[interaction.Reason]int
-	Customers    int // at the end
-	Merges       int
-	Splits       int
-	Elapsed      time.Duration
+	DryRuns      int // of these: directives that say what they would do
+	// Reports are those of the first MaxDryRunReports of DryRuns, in the order of the lines.
+	Reports   []*identity.DirectiveAnswer
+	Rejects   map[interaction.Reason]int
+	Customers int // at the end
+	Merges    int
+	Splits    int
+	Elapsed   time.Duration
 }
 
 // RejectCount is the number of rejects of all reasons.
@@ -210,6 +217,11 @@ func (d *dryRun) write(number int, text []byte) error {
 		d.result.Duplicates++
 	case verdictDirective:
 		d.result.Directives++
+		if d.o.directive.dryRun {
+			if d.result.DryRuns++; d.result.DryRuns <= MaxDryRunReports {
+				d.result.Reports = append(d.result.Reports, d.o.directive.report.Answer(d.keyed.Realm, d.keyed.Directive.ID))
+			}
+		}
 	}
 	for i := range d.o.rejects {
 		if err := d.reject(number, text, &d.o.rejects[i]); err != nil {

@@ -30,8 +30,11 @@ the file, and writes what the topics would get:
   identity-map.jsonl             identifier to customer, a line for each change; the last one of a key counts
   rejects.jsonl                  the lines that became no event, with the reason
 
-The Kafka timestamp of a line is its member received_at where it has one, else its occurred_at. The rules are the
-"identity" part of the configuration; without --rules the defaults are in force. No state is left behind.`,
+A line may hold a directive instead: {"directive": {…}}, with the members of the topic identity-directives. Of one with
+"dry_run": true the summary tells what it would do.
+
+The Kafka timestamp of a line is its member received_at where it has one, else its occurred_at, of a directive its issued_at.
+The rules are the "identity" part of the configuration; without --rules the defaults are in force. No state is left behind.`,
 		Example: `  kinfold dry-run --input interactions.jsonl --output-dir out
   zcat export.jsonl.gz | kinfold dry-run --rules identity.yaml --input - --output-dir out`,
 		Args: exactly(0, ""),
@@ -113,6 +116,9 @@ func dryRunSummary(out io.Writer, r *processor.DryRunResult, dir string) error {
 	if r.Directives > 0 {
 		fmt.Fprintf(w, "directives\t%d\ttaken in\n", r.Directives)
 	}
+	if r.DryRuns > 0 {
+		fmt.Fprintf(w, "  dry_run\t%d\tchanged nothing; what they would do stands below\n", r.DryRuns)
+	}
 	fmt.Fprintf(w, "rejects\t%d\tsee rejects.jsonl\n", r.RejectCount())
 	for _, reason := range slices.Sorted(maps.Keys(r.Rejects)) {
 		fmt.Fprintf(w, "  %s\t%d\t\n", reason, r.Rejects[reason])
@@ -121,5 +127,17 @@ func dryRunSummary(out io.Writer, r *processor.DryRunResult, dir string) error {
 	fmt.Fprintf(w, "merges\t%d\tcustomer ids that ended in another customer\n", r.Merges)
 	fmt.Fprintf(w, "splits\t%d\tcustomers that lost identifiers to a new one\n", r.Splits)
 	fmt.Fprintf(w, "written to\t%s\t\n", dir)
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, report := range r.Reports {
+		fmt.Fprintln(out)
+		if err := tellDirective(out, report); err != nil {
+			return err
+		}
+	}
+	if left := r.DryRuns - len(r.Reports); left > 0 {
+		fmt.Fprintf(out, "\nand %s of directives more; take them out into a file of fewer to read them\n", count(left, "dry run"))
+	}
+	return nil
 }

@@ -121,13 +121,18 @@ func (x *Explainer) Directive(id string) (*DirectiveAnswer, error) {
 	if !found || err != nil {
 		return nil, err
 	}
+	return r.Answer(x.realm, id), nil
+}
+
+// Answer is the report of a directive of a realm, for people.
+func (r *Report) Answer(realm, id string) *DirectiveAnswer {
 	out := &DirectiveAnswer{
-		Realm: x.realm, ID: id, Kind: r.Kind, IssuedAt: Time(r.IssuedAt), DryRun: r.DryRun, Effect: r.Effect.String(),
+		Realm: realm, ID: id, Kind: r.Kind, IssuedAt: Time(r.IssuedAt), DryRun: r.DryRun, Effect: r.Effect.String(),
 		Changes: []DirectiveChange{}, Total: r.Total, Erased: r.Erased,
 	}
 	for _, c := range r.Changes {
 		out.Changes = append(out.Changes, DirectiveChange(c))
 	}
 	out.Says = directiveSays(out)
-	return out, nil
+	return out
 }
