@@ -17,6 +17,7 @@ import (
 
 	"kinfold/processor"
 	"kinfold/processor/config"
+	"kinfold/processor/interaction"
 	"kinfold/processor/kafka"
 	"kinfold/processor/kafka/embedded"
 	"kinfold/schemas"
@@ -32,6 +33,8 @@ const (
 	smallLoad     = 6_000   // on the embedded broker
 	realLoad      = 200_000 // on a real one; KINFOLD_TEST_RECORDS is another number
 	killsExpected = 2
+	comeBack      = 500 // customers who come back after the loss of a disk
+	plainTopic    = "-plain"
 )
 
 // cluster is a broker with one app on it.
@@ -111,6 +114,73 @@ func story(c *cluster) {
 	c.drained(last)
 	c.check(last, "after the other process took over")
 	second.stop()
+	c.restoredKnows(last)
+}
+
+// restoredKnows starts a process without a disk, has customers come back that were known before, each by one code alone, and expects
+// the events to carry the customers that the map had given them.
+func (c *cluster) restoredKnows(read int) {
+	t := c.t
+	t.Helper()
+	known := map[string]interaction.CustomerID{} // by event id, which is the key
+	c.read(c.c.Topics.IdentityMap, func(r *kafka.Record) {
+		key, err := interaction.ParseKey(string(r.Key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(known, string(r.Key))
+		if r.Value == nil || key.Namespace != "user" {
+			return
+		}
+		var row interaction.MapRow
+		c.decode(r, schemas.KindMapRow, func(b []byte) error { return schemas.DecodeMapRow(b, &row) })
+		if row.Status == interaction.MapLinked {
+			known[string(r.Key)] = row.CustomerID
+		}
+	})
+	for key := range known { // any of them
+		if len(known) <= comeBack {
+			break
+		}
+		delete(known, key)
+	}
+	if len(known) < comeBack/2 {
+		t.Fatalf("the map has only %d customers with a code", len(known))
+	}
+	p := c.start("three", filepath.Join(t.TempDir(), "state"))
+	p.logs("partition is open")
+	producer, err := kafka.NewProducer(&kafka.Config{Brokers: strings.Split(c.brokers, ","), ClientID: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	for id := range known {
+		key, _ := interaction.ParseKey(id)
+		producer.Produce(c.ctx(), &kafka.Record{Topic: c.app + plainTopic, Partition: kafka.Unassigned, Value: fmt.Appendf(nil,
+			`{"event_id": %q, "source": "vuelta", "channel": "pos", "type": "order.placed", "store_code": %q, "user_id": %q, "occurred_at": %d}`,
+			id, key.Domain, key.Value, time.Now().UnixMilli())})
+	}
+	if err := producer.Flush(c.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	c.drained(read + len(known))
+	p.stop()
+	found := 0
+	c.read(c.c.Topics.UnifiedCustomerEvents, func(r *kafka.Record) {
+		var u interaction.Unified
+		c.decode(r, schemas.KindUnified, func(b []byte) error { return schemas.DecodeUnified(b, &u) })
+		if u.Keyed.Source != "vuelta" {
+			return
+		}
+		found++
+		if want := known[u.Keyed.SourceEventID]; u.CustomerID != want {
+			t.Errorf("%s came back as %s, the map said %s", u.Keyed.SourceEventID, u.CustomerID, want)
+		}
+	})
+	if found != len(known) {
+		t.Errorf("%d events of %d who came back", found, len(known))
+	}
+	t.Logf("%d customers came back to a process that lost its disk", found)
 }
 
 func build(t *testing.T, dir, out string, packages ...string) {
@@ -137,7 +207,7 @@ instance_id: ${INSTANCE}
 state_dir: ${STATE_DIR}
 kafka: {brokers: ["%[2]s"]}
 registry: {urls: [%[3]q]}
-sources: [{topics: [%[1]s-interactions], format: avro}]
+sources: [{topics: [%[1]s-interactions], format: avro}, {topics: [%[1]s-plain], format: json}]
 topics:
   unified_customer_events: %[1]s-events
   identity_changes: %[1]s-changes
@@ -160,8 +230,10 @@ identity:
 		t.Fatal(err)
 	}
 	t.Cleanup(c.admin.Close)
-	if _, err := c.admin.Create(c.ctx(), kafka.TopicSpec{Name: c.c.InputTopics()[0], Partitions: 4, Replication: -1, Configs: map[string]string{"retention.ms": "-1"}}); err != nil {
-		t.Fatal(err)
+	for _, topic := range []string{c.c.InputTopics()[0], c.app + plainTopic} {
+		if _, err := c.admin.Create(c.ctx(), kafka.TopicSpec{Name: topic, Partitions: 4, Replication: -1, Configs: map[string]string{"retention.ms": "-1"}}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return c
 }
@@ -228,6 +300,40 @@ func (c *cluster) eventsReach(n int) {
 			c.t.Fatalf("%d records in the output, waiting for %d", events, n)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (c *cluster) decode(r *kafka.Record, kind schemas.Kind, decode func([]byte) error) {
+	body, err := schemas.Any().Body(r.Value, kind)
+	if err == nil {
+		err = decode(body)
+	}
+	if err != nil {
+		c.t.Fatalf("%s partition %d offset %d: %v", r.Topic, r.Partition, r.Offset, err)
+	}
+}
+
+// read hands out every committed record of a topic.
+func (c *cluster) read(topic string, each func(*kafka.Record)) {
+	c.t.Helper()
+	ctx := c.ctx()
+	states, err := c.admin.Describe(ctx, topic)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for p := range states[topic].Partitions {
+		tp := kafka.TopicPartition{Topic: topic, Partition: p}
+		b, err := c.admin.Bounds(ctx, tp)
+		for err == nil && b.Stable < b.End { // markers that are still on their way
+			time.Sleep(10 * time.Millisecond)
+			b, err = c.admin.Bounds(ctx, tp)
+		}
+		if err == nil {
+			err = c.admin.ReadRange(ctx, tp, b.Start, b.Stable, func(r *kafka.Record) error { each(r); return nil })
+		}
+		if err != nil {
+			c.t.Fatalf("read %s partition %d: %v", topic, p, err)
+		}
 	}
 }
 

@@ -419,40 +419,6 @@ func firstDifference(want, got map[string]string) string {
 	return ""
 }
 
-func (s *soak) decode(r *kafka.Record, kind schemas.Kind, decode func([]byte) error) {
-	body, err := schemas.SingleObject().Body(r.Value, kind)
-	if err == nil {
-		err = decode(body)
-	}
-	if err != nil {
-		s.t.Fatalf("%s partition %d offset %d: %v", r.Topic, r.Partition, r.Offset, err)
-	}
-}
-
-// read hands out every committed record of a topic.
-func (s *soak) read(topic string, each func(*kafka.Record)) {
-	s.t.Helper()
-	ctx := s.ctx()
-	states, err := s.admin.Describe(ctx, topic)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for p := range states[topic].Partitions {
-		tp := kafka.TopicPartition{Topic: topic, Partition: p}
-		b, err := s.admin.Bounds(ctx, tp)
-		for err == nil && b.Stable < b.End { // markers that are still on their way
-			time.Sleep(10 * time.Millisecond)
-			b, err = s.admin.Bounds(ctx, tp)
-		}
-		if err == nil {
-			err = s.admin.ReadRange(ctx, tp, b.Start, b.Stable, func(r *kafka.Record) error { each(r); return nil })
-		}
-		if err != nil {
-			s.t.Fatalf("read %s partition %d: %v", topic, p, err)
-		}
-	}
-}
-
 func eachLine(t *testing.T, path string, fn func(map[string]any)) {
 	t.Helper()
 	f, err := os.Open(path)
