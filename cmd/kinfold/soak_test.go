@@ -35,17 +35,19 @@ var (
 	soakFor  = flag.Duration("soak", 0, "how long the soak goes on against KINFOLD_TEST_BROKERS; 0 leaves it out")
 	soakRate = flag.Int("soak.rate", 5500, "interactions a second of the soak")
 	soakSeed = flag.Uint64("soak.seed", 1, "decides what is said and what is killed")
+
+	soakEvery   = flag.Duration("soak.every", 10*time.Second, "time between two acts of violence of the soak")
+	brokerEvery = flag.Int("soak.broker", 5, "every how many acts of the soak the broker is killed")
+	freezeEvery = flag.Int("soak.freeze", 3, "of the others, every how many a process is frozen instead of killed")
 )
 
 const (
 	soakProcesses  = 3
 	soakRealms     = 16
 	soakPeople     = 40_000
-	soakEvery      = 10 * time.Second // between two acts of violence
 	soakFrozen     = 9 * time.Second  // longer than soakTransaction and soakSession
 	soakSettles    = 3 * time.Second  // after the load began, before the first act
-	brokerEvery    = 5                // every fifth act is the broker's
-	freezeEvery    = 3                // of the others every third freezes
+	soakPatience   = 10 * time.Second // for the first commit of a process that was killed
 	soakTimeoutsMS = 6000
 )
 
@@ -235,11 +237,11 @@ func (s *soak) violence(done <-chan struct{}) {
 		}
 		i := r.IntN(soakProcesses)
 		switch {
-		case act%brokerEvery == 0 && os.Getenv("KINFOLD_TEST_KAFKA") != "":
+		case act%*brokerEvery == 0 && os.Getenv("KINFOLD_TEST_KAFKA") != "":
 			s.count("broker killed")
 			s.run(os.Getenv("KINFOLD_TEST_KAFKA"), "kill", "1")
 			s.run(os.Getenv("KINFOLD_TEST_KAFKA"), "start", "1")
-		case act%freezeEvery == 0:
+		case act%*freezeEvery == 0:
 			s.count("process frozen")
 			p := s.processes[i].cmd.Process
 			_ = p.Signal(syscall.SIGSTOP)
@@ -253,7 +255,7 @@ func (s *soak) violence(done <-chan struct{}) {
 			s.waits.Add(1)
 			go s.awaitCommit(s.processes[i], began)
 		}
-		next.Reset(soakEvery)
+		next.Reset(*soakEvery)
 	}
 }
 
@@ -268,7 +270,7 @@ var (
 // partition has none: then the next act ends the wait.
 func (s *soak) awaitCommit(p *child, began time.Time) {
 	defer s.waits.Done()
-	for time.Since(began) < soakEvery {
+	for time.Since(began) < soakPatience {
 		if m := servedAt.FindStringSubmatch(p.log.String()); m != nil {
 			if resp, err := http.Get("http://" + m[1] + "/metrics"); err == nil {
 				text, _ := io.ReadAll(resp.Body)
