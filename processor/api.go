@@ -149,7 +149,7 @@ func pairOf(r *http.Request) (a, b interaction.Named, err error) {
 	}{{"a", &a}, {"b", &b}} {
 		var err error
 		if *of.to, err = interaction.ParseNamed(r.FormValue(of.name)); err != nil {
-			return a, b, refuse(http.StatusBadRequest, "give a and b", "%s: %v", of.name, err)
+			return a, b, refuse(http.StatusBadRequest, "name two identifiers, each in quotes where it has spaces", "%s: %v", of.name, err)
 		}
 	}
 	return a, b, nil

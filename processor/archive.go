@@ -25,10 +25,14 @@ type Archive struct {
 	state     *state.Archive
 }
 
-// OpenArchive opens <StateDir>/<App> of the configuration, whose rules must be those of the state.
+// OpenArchive opens <StateDir>/<App> of the configuration, whose rules must be those of the state; StateDir may be that directory, too.
 func OpenArchive(c *config.Config, fs state.FS) (*Archive, error) {
 	dir := filepath.Join(c.StateDir, c.App)
 	s, err := state.OpenArchive(dir, fs)
+	if errors.Is(err, state.ErrNoState) && filepath.Base(c.StateDir) == c.App { // it was named as other commands take it
+		dir = c.StateDir
+		s, err = state.OpenArchive(dir, fs)
+	}
 	switch {
 	case state.KindOf(err) == state.Locked:
 		return nil, stop("ask the running process instead: --api http://HOST:PORT; or stop it first", "state directory %s: a process uses it", dir)

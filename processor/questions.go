@@ -86,7 +86,7 @@ func (q *questions) named(realm string, written ...interaction.Named) (names []i
 	for _, in := range written {
 		name, of, err := q.normal.Named(in)
 		if err != nil {
-			return nil, nil, refuse(http.StatusBadRequest, "write the identifier as a source sends it", "%s: %v", in, err)
+			return nil, nil, refuse(http.StatusBadRequest, "name it as NAMESPACE:VALUE or NAMESPACE@STORE:VALUE, the value as a source sends it", "%s: %v", in, err)
 		}
 		if realm != "" && of != "" && of != realm {
 			return nil, nil, refuse(http.StatusBadRequest, "leave the realm out, or ask for that one", "%s: its store belongs to realm %s, not %s", in, of, realm)
@@ -207,7 +207,20 @@ func (q *questions) identifier(realm string, in interaction.Named) (answer *iden
 		answer, err = x.Identifier(names[0])
 		return err
 	})
+	if err == nil && answer.Status == identity.Unknown {
+		answer.Says += q.storeless(names...)
+	}
 	return answer, err
+}
+
+// storeless reminds of the store of those identifiers that belong to one and were named without.
+func (q *questions) storeless(names ...interaction.Named) (says string) {
+	for _, n := range names {
+		if space, _ := q.rules.Namespaces.Lookup(n.Namespace); n.Domain == "" && space.Domain == normalize.DomainStore {
+			says += fmt.Sprintf(" %s was named without a store, to which a %s belongs: %s@STORE:%s.", n, n.Namespace, n.Namespace, n.Value)
+		}
+	}
+	return says
 }
 
 // noIdentityCrosses answers for two identifiers of different realms.
@@ -225,6 +238,9 @@ func (q *questions) why(realm string, a, b interaction.Named) (answer *identity.
 		answer, err = x.Why(names[0], names[1])
 		return err
 	})
+	if err == nil && !answer.Together {
+		answer.Says += q.storeless(names...)
+	}
 	return answer, err
 }
 
@@ -243,6 +259,9 @@ func (q *questions) whyNot(realm string, a, b interaction.Named) (answer *identi
 		answer, err = x.WhyNot(names[0], names[1])
 		return err
 	})
+	if err == nil && !answer.Together {
+		answer.Says += q.storeless(names...)
+	}
 	return answer, err
 }
 
@@ -256,7 +275,7 @@ func (q *questions) directive(realm, id string) (answer *identity.DirectiveAnswe
 		return err
 	})
 	if err == nil && answer == nil {
-		hint := "look for it in the topic of the directives, and among the rejects with reason bad_directive"
+		hint := "look for it in the topic of the directives, and among the rejects (bad_directive, duplicate_conflict, erase_not_enabled)"
 		if all := q.rules.RealmNames(); len(all) > 1 {
 			hint += "; or ask in another realm: " + strings.Join(all, ", ")
 		}

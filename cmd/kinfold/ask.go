@@ -61,7 +61,7 @@ Answers are what is committed. They are about people: they are kept by no cache 
 	f.StringVar(&o.api, "api", "", "`URL` of a running processor, such as http://127.0.0.1:9464")
 	f.StringVar(&o.tokenFile, "token-file", "", "`FILE` with the token that the processor asks for")
 	f.StringVarP(&o.config, "config", "c", "", "configuration `FILE` (YAML) of the processor")
-	f.StringVar(&o.stateDir, "state-dir", "", "read the state of a stopped processor: its state_dir `DIR`; needs --config")
+	f.StringVar(&o.stateDir, "state-dir", "", "read the state of a stopped processor: its state_dir `DIR`, or <state_dir>/<app>; needs --config")
 	f.StringVar(&o.realm, "realm", "", "`REALM` to ask in, where the identifiers do not say it")
 	f.BoolVar(&o.json, "json", false, "print the answer as JSON")
 	cmd.AddCommand(o.customer(), o.identifier(), o.why(), o.whyNot(), o.history(), o.directive(), o.events())

@@ -3,7 +3,9 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,6 +20,7 @@ const (
 	Failed         Kind = iota + 1 // the disk or Pebble answered with an error that is none of the others
 	Locked                         // another process uses the directory
 	DiskFull                       // no space left
+	Denied                         // the user of the process may not read or write there
 	Corrupt                        // the bytes are not what we wrote
 	OtherHistory                   // the store belongs to another app, topic or partition, or claims what was never committed
 	PartitionCount                 // the keyed topic had another number of partitions
@@ -34,6 +37,8 @@ var kinds = [...]struct{ what, hint string }{
 	Locked: {"another process uses this directory",
 		"stop it, or give this process a state_dir of its own"},
 	DiskFull: {"disk full", "free or add space, then start again: nothing is lost"},
+	Denied: {"no permission",
+		"let the user that this process runs as read and write there, and in all that is below: it was made by another one, or is mounted read-only"},
 	Corrupt: {"state is corrupt",
 		"run `mv %[1]s %[1]s.bad` and start again: the state is restored from the changelog"},
 	OtherHistory: {"state is of another history",
@@ -109,6 +114,8 @@ func wrap(dir, do string, err error) error {
 	switch {
 	case vfs.IsNoSpaceError(err):
 		kind = DiskFull
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		kind = Denied
 	case pebble.IsCorruptionError(err):
 		kind = Corrupt
 	case strings.Contains(err.Error(), unknownFormat):

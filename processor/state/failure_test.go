@@ -468,3 +468,19 @@ func TestPebbleMessagesAreLoggedAtDebug(t *testing.T) {
 		}
 	}
 }
+
+// A directory of another user, or a volume that is mounted read-only, is not the disk's fault.
+func TestWhatMayNotBeWrittenIsNoFaultOfTheDisk(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EACCES, syscall.EPERM, syscall.EROFS} {
+		denied := errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind == errorfs.OpCreate || op.Kind == errorfs.OpMkdirAll {
+				return &os.PathError{Op: "open", Path: op.Path, Err: errno}
+			}
+			return nil
+		})
+		_, err := OpenStores(Options{Dir: appDir, FS: errorfs.Wrap(NewMemoryFS(), denied)})
+		if KindOf(err) != Denied || !errors.Is(err, errno) || !strings.Contains(err.Error(), "no permission: ") || strings.Contains(err.Error(), "disk") {
+			t.Errorf("%v: %v", errno, err)
+		}
+	}
+}
