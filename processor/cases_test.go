@@ -17,6 +17,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"kinfold/processor"
+	"kinfold/processor/config"
 	"kinfold/processor/interaction"
 	"kinfold/processor/normalize"
 )
@@ -96,7 +97,7 @@ func dryRun(t *testing.T, dir, file string) *dryRunOutput {
 	t.Helper()
 	rules := normalize.DefaultRules()
 	if text, err := os.ReadFile(filepath.Join(dir, "rules.json")); err == nil {
-		if rules, err = normalize.ParseRules(text); err != nil {
+		if rules, err = config.ReadRules("rules", text, os.LookupEnv); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -84,7 +85,7 @@ type trial struct {
 func (b *trial) run() outputs {
 	t := b.rig.t
 	pick := func(of ...int) int { return of[b.chance.IntN(len(of))] }
-	rules, err := normalize.ParseRules([]byte(b.rules))
+	rules, err := config.ReadRules("rules", []byte(b.rules), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}

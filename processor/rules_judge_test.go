@@ -2,17 +2,19 @@ package processor_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"kinfold/processor"
+	"kinfold/processor/config"
 	"kinfold/processor/normalize"
 )
 
 func parseRules(t *testing.T, text string) *normalize.Rules {
 	t.Helper()
-	r, err := normalize.ParseRules([]byte(text))
+	r, err := config.ReadRules("rules", []byte(text), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"kinfold/processor"
+	"kinfold/processor/config"
 	"kinfold/processor/normalize"
 	"kinfold/processor/state"
 )
@@ -203,7 +204,7 @@ func rulesOfCase(t *testing.T, dir string) *normalize.Rules {
 	if err != nil {
 		return normalize.DefaultRules()
 	}
-	rules, err := normalize.ParseRules(text)
+	rules, err := config.ReadRules("rules", text, os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -187,6 +187,18 @@ func TestFramings(t *testing.T) {
 	}
 }
 
+// decoderOf reads what is framed in the usual two ways.
+func decoderOf(t *testing.T, r *Registry) *ValueDecoder {
+	t.Helper()
+	d, err := NewValueDecoder(FramingAvro, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func noHeaders(string) []byte { return nil }
+
 func TestFramedInteractionsSayWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct {
 		value  []byte
@@ -198,7 +210,7 @@ func TestFramedInteractionsSayWhatIsWrong(t *testing.T) {
 		"other fingerprint":   {append([]byte{0xC3, 1}, 1, 2, 3, 4, 5, 6, 7, 8), interaction.ReasonUnknownSchema},
 		"ours, cut":           {append(SingleObject().Append(nil, KindInteraction), 2), interaction.ReasonUnparsable},
 	} {
-		if r := DecodeFramed(c.value, nil, &interaction.Interaction{}); r == nil || r.Reason != c.reason {
+		if r := decoderOf(t, nil).Interaction(c.value, noHeaders, &interaction.Interaction{}); r == nil || r.Reason != c.reason {
 			t.Errorf("%s: reject %v, want %s", name, r, c.reason)
 		}
 	}

@@ -3,8 +3,6 @@ package schemas
 import (
 	"encoding/binary"
 	"fmt"
-
-	"kinfold/processor/interaction"
 )
 
 // Framing is how our values begin: in a registry's way, or in Avro's single-object encoding. The zero value is the latter.
@@ -63,34 +61,4 @@ func RegistryID(value []byte) (id int, ok bool) {
 		return 0, false
 	}
 	return int(binary.BigEndian.Uint32(value[1:])), true
-}
-
-// DecodeFramed decodes an interaction in either framing. The registry, which may be nil, must know the schema id already.
-func DecodeFramed(value []byte, registry *Registry, dst *interaction.Interaction) *interaction.Reject {
-	return decodeFramed(value, KindInteraction, registry,
-		func(id int, body []byte) *interaction.Reject { return registry.Interaction(id, body, dst) },
-		func(body []byte) *interaction.Reject { return DecodeInteraction(body, dst) })
-}
-
-// DecodeFramedDirective decodes a directive in either framing, which must be written with our schema.
-func DecodeFramedDirective(value []byte, registry *Registry, dst *interaction.Directive) *interaction.Reject {
-	return decodeFramed(value, KindDirective, registry,
-		func(id int, body []byte) *interaction.Reject { return registry.Directive(id, body, dst) },
-		func(body []byte) *interaction.Reject { return DecodeDirective(body, dst) })
-}
-
-func decodeFramed(value []byte, kind Kind, registry *Registry, byID func(int, []byte) *interaction.Reject, own func([]byte) *interaction.Reject) *interaction.Reject {
-	if id, ok := RegistryID(value); ok {
-		if registry == nil {
-			return &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("schema id %d, but no registry is configured", id)}
-		}
-		return byID(id, value[confluentLen:])
-	}
-	if len(value) < singleObjectLen || value[0] != 0xC3 || value[1] != 0x01 {
-		return &interaction.Reject{Reason: interaction.ReasonUnparsable, Detail: "the value begins neither with a schema id of a registry (00) nor with an Avro fingerprint (C3 01)"}
-	}
-	if !isSingleObject(value, kind) {
-		return &interaction.Reject{Reason: interaction.ReasonUnknownSchema, Detail: fmt.Sprintf("Avro fingerprint %016x is not that of the %s contract", binary.LittleEndian.Uint64(value[2:]), kind)}
-	}
-	return own(value[singleObjectLen:])
 }

@@ -245,17 +245,18 @@ func TestAFramedInteractionIsReadThroughTheRegistryThatWroteItsID(t *testing.T) 
 	}
 	value = appendLong(value, 5)
 	var in interaction.Interaction
-	if reject := DecodeFramed(value, r, &in); reject == nil || reject.Reason != interaction.ReasonUnknownSchema || !strings.Contains(reject.Detail, "70000") {
+	decoder := decoderOf(t, r)
+	if reject := decoder.Interaction(value, noHeaders, &in); reject == nil || reject.Reason != interaction.ReasonUnknownSchema || !strings.Contains(reject.Detail, "70000") {
 		t.Errorf("before it was fetched: reject %v, want unknown_schema that names the id", reject)
 	}
 	if err := r.Fetch(t.Context(), 70_000); err != nil {
 		t.Fatal(err)
 	}
-	if reject := DecodeFramed(value, r, &in); reject != nil || in.Source != "pos-ñ" {
+	if reject := decoder.Interaction(value, noHeaders, &in); reject != nil || in.Source != "pos-ñ" {
 		t.Errorf("source %q, reject %v", in.Source, reject)
 	}
 	// Single-object values of ours need no registry, and one that is there is no hindrance.
-	if reject := DecodeFramed(append(SingleObject().Append(nil, KindInteraction), simple()...), r, &in); reject != nil || in.EventID != "e1" {
+	if reject := decoder.Interaction(append(SingleObject().Append(nil, KindInteraction), simple()...), noHeaders, &in); reject != nil || in.EventID != "e1" {
 		t.Errorf("event %q, reject %v", in.EventID, reject)
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
-
-	"kinfold/processor/normalize"
 )
 
 // decoder fills a Config from the syntax tree. It goes on after a fault, so that all of them are reported at once;
@@ -25,12 +23,10 @@ type decoder struct {
 }
 
 var (
-	durationType = reflect.TypeFor[time.Duration]()
-	bytesType    = reflect.TypeFor[Bytes]()
-	secretType   = reflect.TypeFor[Secret]()
-	timeType     = reflect.TypeFor[time.Time]()
-	// rulesType is decoded field by field as every other section; its own unmarshaler serves other callers.
-	rulesType       = reflect.TypeFor[normalize.Rules]()
+	durationType    = reflect.TypeFor[time.Duration]()
+	bytesType       = reflect.TypeFor[Bytes]()
+	secretType      = reflect.TypeFor[Secret]()
+	timeType        = reflect.TypeFor[time.Time]()
 	unmarshalerType = reflect.TypeFor[yaml.InterfaceUnmarshaler]()
 )
 
@@ -76,7 +72,7 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) {
 	case v.Type() == durationType, v.Type() == bytesType, v.Type() == secretType, v.Type() == timeType:
 		d.scalar(path, n, v)
 		return
-	case v.Type() != rulesType && v.Addr().Type().Implements(unmarshalerType):
+	case v.Addr().Type().Implements(unmarshalerType):
 		d.custom(path, n, v)
 		return
 	}

@@ -63,6 +63,11 @@ func LoadRules(path string, env func(string) (string, bool)) (*normalize.Rules, 
 	if err != nil {
 		return nil, fmt.Errorf("read the rules: %w", err)
 	}
+	return ReadRules(path, data, env)
+}
+
+// ReadRules is LoadRules for the content of a file, by whose path faults are told and references are looked up.
+func ReadRules(path string, data []byte, env func(string) (string, bool)) (*normalize.Rules, error) {
 	rules := normalize.DefaultRules()
 	d := newDecoder(path, env)
 	d.document(data, reflect.ValueOf(rules).Elem())

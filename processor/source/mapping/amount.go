@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"math/big"
 	"strings"
 
 	"kinfold/processor/source"
@@ -110,9 +109,4 @@ func allDigits(s string) bool {
 		}
 	}
 	return true
-}
-
-// amountText is an amount as decimal text, for messages.
-func amountText(a source.Amount) string {
-	return new(big.Rat).SetFrac64(a.Unscaled, 10_000).FloatString(amountScale)
 }

@@ -3,6 +3,7 @@ package mapping
 import (
 	"errors"
 	"fmt"
+	"math/big"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"kinfold/processor/interaction"
+	"kinfold/processor/source"
 	"kinfold/schemas"
 )
 
@@ -221,4 +223,9 @@ func amountsOf(input string) string {
 		}
 	}
 	return b.String()
+}
+
+// amountText is an amount as decimal text.
+func amountText(a source.Amount) string {
+	return new(big.Rat).SetFrac64(a.Unscaled, 10_000).FloatString(amountScale)
 }
