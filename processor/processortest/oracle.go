@@ -73,6 +73,7 @@ func (r *report) add(kind, format string, args ...any) {
 func Check(tr *Traces, replay Replayer) []string {
 	o := &oracle{Traces: tr, report: &report{}, input: map[origin]*said{}, graph: newGraph(tr.Config.Identity.IDKey)}
 	o.readInput()
+	o.checkEpochs()
 	o.checkIngest()
 	o.tellAll()
 	o.checkOffsets()
@@ -91,6 +92,25 @@ func (o *oracle) readInput() {
 				s = nil
 			}
 			o.input[origin{r.Partition, r.Offset}] = s
+		}
+	}
+}
+
+// checkEpochs expects of every partition of ours that no producer is heard of in an epoch once it wrote in a later one: a broker lets
+// the newest life write only.
+func (o *oracle) checkEpochs() {
+	for _, topic := range sortedKeys(o.Logs) {
+		if topic == inputTopic {
+			continue
+		}
+		for p, log := range o.Logs[topic] {
+			epochs := map[int64]int16{}
+			for _, r := range log {
+				if was, ok := epochs[r.ProducerID]; ok && r.ProducerEpoch < was {
+					o.report.add("epochs", "%s partition %d offset %d: producer %d writes in epoch %d, and wrote in epoch %d before", topic, p, r.Offset, r.ProducerID, r.ProducerEpoch, was)
+				}
+				epochs[r.ProducerID] = r.ProducerEpoch
+			}
 		}
 	}
 }

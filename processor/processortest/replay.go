@@ -172,6 +172,7 @@ func (o *oracle) checkChangelogs(partition int32, want map[string]string, end in
 	got := map[string]string{}
 	var last state.LoggedPosition
 	var writer *kgo.Record // of the transaction under way
+	writers := map[uint64]*kgo.Record{}
 	for _, r := range o.Logs[o.Config.IdentityChangelog()][partition] {
 		if writer == nil {
 			writer = r
@@ -190,8 +191,8 @@ func (o *oracle) checkChangelogs(partition int32, want map[string]string, end in
 			}
 			continue
 		}
-		writer = nil
 		at, err := state.ParseLoggedPosition(r.Value)
+		writers[at.Transaction], writer = writer, nil
 		switch {
 		case err != nil:
 			o.report.add("changelog", "identity changelog partition %d offset %d: %v", partition, r.Offset, err)
@@ -204,12 +205,12 @@ func (o *oracle) checkChangelogs(partition int32, want map[string]string, end in
 	if last.KeyedNext != end {
 		o.report.add("changelog", "the changelog of partition %d ends at offset %d, the keyed topic at %d", partition, last.KeyedNext, end)
 	}
-	o.foldSeen(partition, got)
+	o.foldSeen(partition, writers, got)
 	o.compareRows(fmt.Sprintf("the changelog of partition %d", partition), want, got)
 }
 
-// foldSeen adds the rows of the seen changelog, each of which was written once.
-func (o *oracle) foldSeen(partition int32, got map[string]string) {
+// foldSeen adds the rows of the seen changelog, each of which was written once, by the writer of its transaction.
+func (o *oracle) foldSeen(partition int32, writers map[uint64]*kgo.Record, got map[string]string) {
 	var transaction uint64
 	for _, r := range o.Logs[o.Config.SeenChangelog()][partition] {
 		rows, err := dedup.DecodeLogged(r.Value)
@@ -223,7 +224,12 @@ func (o *oracle) foldSeen(partition int32, got map[string]string) {
 			}
 			got[key] = string(row.Value)
 		}
-		if of := binary.BigEndian.Uint64(r.Key[4:]); of < transaction {
+		of := binary.BigEndian.Uint64(r.Key[4:])
+		if w := writers[of]; w == nil || w.ProducerID != r.ProducerID || w.ProducerEpoch != r.ProducerEpoch {
+			o.report.add("changelog", "seen changelog partition %d offset %d: producer %d epoch %d writes into transaction %d, which is not its own",
+				partition, r.Offset, r.ProducerID, r.ProducerEpoch, of)
+		}
+		if of < transaction {
 			o.report.add("changelog", "seen changelog partition %d: transaction %d follows %d", partition, of, transaction)
 		} else {
 			transaction = of
