@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
 )
 
 // Rules are the identity rules: the `identity` section of the configuration. Maps whose key is a StoreCode take an
