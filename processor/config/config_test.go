@@ -312,3 +312,17 @@ func TestLoadNeverPanics(t *testing.T) {
 		_, _ = Load(file, noEnv)
 	})
 }
+
+// What the command line says wins over the file, and is judged as the file is.
+func TestOverridesAreValidatedWithTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kinfold.yaml")
+	write(t, path, "app: tienda\nstages: [ingest, resolve]\n")
+	env := func(string) (string, bool) { return "", false }
+	c, err := Load(path, env, func(c *Config) { c.Stages = []Stage{StageResolve} })
+	if err != nil || c.Runs(StageIngest) || !c.Runs(StageResolve) {
+		t.Errorf("stages %v, %v", c.Stages, err)
+	}
+	if _, err := Load(path, env, func(c *Config) { c.Stages = nil }); err == nil || !strings.Contains(err.Error(), "stages: names no stage") {
+		t.Errorf("no stage at all: %v", err)
+	}
+}
