@@ -3,6 +3,8 @@ package processor
 import (
 	"errors"
 	"fmt"
+
+	"kinfold/processor/kafka"
 )
 
 // There are three classes of error, and this file is the one place that tells them apart:
@@ -52,4 +54,13 @@ func causeOf(err error) string {
 		return r.cause
 	}
 	return "broker"
+}
+
+// stopUndecided ends the process where going on would decide over records of which nobody knows whether they were committed.
+func stopUndecided(err error) error {
+	var u *kafka.UndecidedError
+	if errors.As(err, &u) {
+		return stop("look whether readers had these records, then follow \"Transactions that Kafka left open\" in deploy/README.md", "%w", err)
+	}
+	return err
 }

@@ -204,7 +204,7 @@ func (p *Processor) work(ctx context.Context, start func(func() error)) error {
 	p.api.setCluster(&cluster{admin: admin, plan: plan, framing: framing})
 	for _, w := range workers {
 		_, err := retried(ctx, p.log, "begin as transactional id "+w.options.TransactionalID(), func() (struct{}, error) {
-			return struct{}{}, kafka.Fence(ctx, p.kafka, w.options)
+			return struct{}{}, stopUndecided(kafka.Fence(ctx, p.kafka, w.options))
 		})
 		if err != nil {
 			admin.Close()
@@ -321,17 +321,15 @@ func (p *Processor) checkPermissions(ctx context.Context, admin *kafka.Admin, pl
 		for _, t := range p.c.InputTopics() {
 			topics[t] = append(topics[t], "READ")
 		}
-		topics[plan.keyed] = append(topics[plan.keyed], "WRITE")
-		topics[plan.rejects] = append(topics[plan.rejects], "WRITE")
+		for _, t := range plan.ingestOutputs() { // READ finds what Kafka left open there
+			topics[t] = append(topics[t], "READ", "WRITE")
+		}
 		groups[p.c.Group(config.StageIngest)] = []string{"READ"}
 	}
 	if p.c.Runs(config.StageResolve) {
 		topics[plan.keyed] = append(topics[plan.keyed], "READ")
-		for _, t := range []string{plan.seen, plan.identity} {
+		for _, t := range plan.resolveOutputs() {
 			topics[t] = append(topics[t], "READ", "WRITE")
-		}
-		for _, t := range []string{plan.unified, plan.changes, plan.idmap, plan.rejects} {
-			topics[t] = append(topics[t], "WRITE")
 		}
 		groups[p.c.Group(config.StageResolve)] = []string{"READ"}
 	}
@@ -378,13 +376,13 @@ func (p *Processor) instance() string {
 
 func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, registry *schemas.Registry, admin *kafka.Admin) ([]*worker, error) {
 	instance := p.instance()
-	make := func(stageName config.Stage, topics []string, st stage) *worker {
+	make := func(stageName config.Stage, topics, outputs []string, st stage) *worker {
 		name := string(stageName)
 		m := p.metrics.stage(name)
 		return &worker{
 			name: name, stage: st, kafka: p.kafka, log: p.log, metrics: m, done: make(chan struct{}), held: map[kafka.TopicPartition]int64{},
 			options: kafka.SessionOptions{
-				Group: p.c.Group(stageName), InstanceID: instance, Topics: topics,
+				Group: p.c.Group(stageName), InstanceID: instance, Topics: topics, Outputs: outputs,
 				TransactionTimeout: p.c.Commit.TransactionTimeout, SessionTimeout: p.c.Commit.SessionTimeout,
 				MaxMessageBytes: func(topic string) int32 { return int32(plan.limit(topic)) },
 				FetchMaxBytes:   fetchMaxBytes, HoldAssigned: stageName == config.StageResolve,
@@ -403,7 +401,7 @@ func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, regist
 		if err != nil {
 			return nil, err
 		}
-		workers = append(workers, make(config.StageIngest, p.c.InputTopics(), st))
+		workers = append(workers, make(config.StageIngest, p.c.InputTopics(), plan.ingestOutputs(), st))
 	}
 	if p.c.Runs(config.StageResolve) {
 		core, err := newResolveStep(&p.c.Identity)
@@ -418,7 +416,7 @@ func (p *Processor) makeWorkers(plan *topicPlan, framing schemas.Framing, regist
 				purged:   map[int32]time.Time{},
 			},
 		}
-		workers = append(workers, make(config.StageResolve, []string{plan.keyed}, st))
+		workers = append(workers, make(config.StageResolve, []string{plan.keyed}, plan.resolveOutputs(), st))
 	}
 	return workers, nil
 }

@@ -117,6 +117,14 @@ func newTopicPlan(c *config.Config) *topicPlan {
 	}
 }
 
+// ingestOutputs are the topics that stage 1 writes to.
+func (p *topicPlan) ingestOutputs() []string { return []string{p.keyed, p.rejects} }
+
+// resolveOutputs are the topics that stage 2 writes to.
+func (p *topicPlan) resolveOutputs() []string {
+	return []string{p.seen, p.identity, p.unified, p.changes, p.idmap, p.rejects}
+}
+
 // limit is the largest record that a topic takes, in bytes on the wire.
 func (p *topicPlan) limit(topic string) int {
 	if n, ok := p.limits[topic]; ok {

@@ -111,7 +111,7 @@ func (w *worker) run(ctx context.Context) error {
 func (w *worker) live(ctx context.Context) (committed bool, err error) {
 	s, err := kafka.OpenSession(ctx, w.kafka, w.options)
 	if err != nil {
-		return false, err
+		return false, stopUndecided(err)
 	}
 	defer s.Close()
 	defer w.stage.drop()

@@ -89,6 +89,7 @@ type soak struct {
 	lines     string // file of what was said
 	said      int
 	processes []*child
+	all       []*child // those that were killed, too
 	acts      map[string]int
 	waited    []time.Duration // from the start of a killed process to its first commit
 	took      time.Duration   // of the load
@@ -149,7 +150,9 @@ func soakRealmRules() string {
 }
 
 func (s *soak) begin(i int) *child {
-	return s.start(fmt.Sprintf("p%d", i), filepath.Join(s.dir, fmt.Sprintf("state-%d", i)))
+	p := s.start(fmt.Sprintf("p%d", i), filepath.Join(s.dir, fmt.Sprintf("state-%d", i)))
+	s.all = append(s.all, p)
+	return p
 }
 
 // load says lines at the rate until the time is over: new interactions, repetitions, and nonsense.
@@ -450,6 +453,10 @@ func (s *soak) report() {
 		}
 		return s.waited[min(len(s.waited)-1, int(q*float64(len(s.waited))))].Round(time.Millisecond)
 	}
-	fmt.Printf("soak: %d records in %s (%.0f/s); %v; first commit after a kill: n=%d p50=%s p99=%s max=%s\n",
-		s.said, s.took.Round(time.Second), float64(s.said)/s.took.Seconds(), s.acts, len(s.waited), at(.5), at(.99), at(1))
+	ends := 0
+	for _, p := range s.all {
+		ends += strings.Count(p.log.String(), "Kafka lost the end of a transaction")
+	}
+	fmt.Printf("soak: %d records in %s (%.0f/s); %v; ends of transactions that Kafka lost on a partition: %d; first commit after a kill: n=%d p50=%s p99=%s max=%s\n",
+		s.said, s.took.Round(time.Second), float64(s.said)/s.took.Seconds(), s.acts, ends, len(s.waited), at(.5), at(.99), at(1))
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -26,18 +28,23 @@ func Denied(err error) bool {
 // TransactionalID is the name under which a session writes.
 func (o *SessionOptions) TransactionalID() string { return o.Group + "." + o.InstanceID }
 
-// Fence ends whatever a former life of the member left open. At start it shows whether we may write in transactions at all.
+// Fence ends whatever a former life of the member left open: what is not decided is aborted, and what was decided and is open all the
+// same ends as it was decided. An *UndecidedError says that nobody knows how. At start it shows whether we may write in transactions at all.
 func Fence(ctx context.Context, c *Config, o SessionOptions) error {
 	opts, err := c.opts(o.Group + ".fence")
 	if err != nil {
 		return err
 	}
-	cl, err := kgo.NewClient(append(opts, kgo.TransactionalID(o.TransactionalID()), kgo.TransactionTimeout(o.TransactionTimeout))...)
+	cl, err := kgo.NewClient(append(opts, kgo.TransactionalID(o.TransactionalID()), kgo.TransactionTimeout(o.TransactionTimeout), kgo.MaxVersions(oldEnds()))...)
 	if err != nil {
 		return fmt.Errorf("fence transactional id %s: %w", o.TransactionalID(), err)
 	}
 	defer cl.Close()
-	if _, _, err := cl.ProducerID(ctx); err != nil {
+	f := &fencer{cl: cl, adm: kadm.NewClient(cl), id: o.TransactionalID(), outputs: o.Outputs, log: c.Logger}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	if err := f.fence(ctx); err != nil {
 		return fmt.Errorf("fence transactional id %s: %w", o.TransactionalID(), err)
 	}
 	return nil

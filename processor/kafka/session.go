@@ -24,6 +24,8 @@ type SessionOptions struct {
 	Group      string
 	InstanceID string // static member and, with Group, the transactional id: the same at every start of this process
 	Topics     []string
+	// Outputs are the topics that a session writes to: what former lives left open there is ended, see markers.go.
+	Outputs []string
 	// TransactionTimeout is when the broker aborts a transaction whose owner went silent.
 	TransactionTimeout time.Duration
 	// SessionTimeout is when the group gives a silent member's partitions to another. It is longer than

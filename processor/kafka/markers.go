@@ -1,0 +1,251 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// A transaction ends on a partition with a marker that its coordinator has the partition's leader write. A coordinator that finds no
+// leader (Apache Kafka 4.3.1 just after a broker was killed and came back) takes the partition for deleted, passes over it, and calls
+// the transaction ended. What the transaction wrote there stays open: readers wait at it, and the marker of the next transaction of the
+// same producer decides over it. Aborted records would become committed, twice what they should be; committed ones lost.
+//
+// So before a session writes anything, what its former lives left open is looked for (KIP-664) and ended as it was decided: by a
+// transaction that adds these partitions, writes no record, and commits or aborts.
+//
+// Limit: where the transaction that lost its markers was committed, and the session went on and wrote to the same partition in another
+// transaction that was aborted before a session was opened, the records of both are gone; a marker cannot tell them apart.
+
+const (
+	endTries   = 10
+	endBackoff = 100 * time.Millisecond
+)
+
+// UndecidedError is about records of former transactions that are open on partitions, and nothing says whether they were committed.
+type UndecidedError struct {
+	TransactionalID string
+	Open            []string // partitions, with the offset at which they are open
+}
+
+func (e *UndecidedError) Error() string {
+	return fmt.Sprintf("Kafka lost the end of a transaction of %s, and with it whether it was committed: its records are still open in %s", e.TransactionalID, strings.Join(e.Open, ", "))
+}
+
+// verdict says how a former transaction ended.
+type verdict uint8
+
+const (
+	undecided verdict = iota
+	committed
+	aborted
+)
+
+// judge says how the transaction ended that wrote with an epoch, by what the coordinator says of the latest transaction of the
+// transactional id. With every end the epoch may be raised by one (KIP-890), so that records have it or the one before. A session that
+// has begun another transaction had committed the one before; and when it was opened nothing was open.
+func judge(state string, of, wrote int16) verdict {
+	latest, before := wrote == of, wrote == of-1
+	switch state {
+	case "PrepareCommit", "CompleteCommit":
+		if latest || before {
+			return committed
+		}
+	case "PrepareAbort", "CompleteAbort", "PrepareEpochFence":
+		if latest || before {
+			return aborted
+		}
+	case "Ongoing": // whoever fences it aborts it
+		switch {
+		case latest:
+			return aborted
+		case before:
+			return committed
+		}
+	}
+	return undecided
+}
+
+// fencer ends the former life of a transactional id.
+type fencer struct {
+	cl      *kgo.Client
+	adm     *kadm.Client
+	id      string
+	outputs []string
+	log     *slog.Logger
+}
+
+// oldEnds are the versions of the requests of a transaction in which partitions can be added without a record.
+func oldEnds() *kversion.Versions {
+	v := kversion.Stable()
+	v.SetMaxKeyVersion(kmsg.AddPartitionsToTxn.Int16(), 3)
+	v.SetMaxKeyVersion(kmsg.EndTxn.Int16(), 4)
+	return v
+}
+
+// fence aborts what is open by the coordinator's account, and ends what is open although it was decided.
+func (f *fencer) fence(ctx context.Context) error {
+	before, err := f.describe(ctx)
+	if err != nil {
+		return err
+	}
+	pid, epoch, err := f.cl.ProducerID(ctx)
+	if err != nil || before.State == "" {
+		return err
+	}
+	for try := 1; ; try++ {
+		open, err := f.open(ctx, pid)
+		if err != nil || len(open) == 0 {
+			return err
+		}
+		if try > endTries {
+			return fmt.Errorf("%d partitions stay open after %d tries to end what was left there", len(open), endTries)
+		}
+		if err := f.end(ctx, before, pid, epoch, open); err != nil {
+			return err
+		}
+	}
+}
+
+// describe is what the coordinator says of the transactional id; its State is empty where it never was there, or where brokers of
+// before Kafka 3.0 cannot say.
+func (f *fencer) describe(ctx context.Context) (kadm.DescribedTransaction, error) {
+	all, err := f.adm.DescribeTransactions(ctx, f.id)
+	t := all[f.id]
+	if err == nil {
+		err = t.Err
+	}
+	switch {
+	case unsupported(err), errors.Is(err, kerr.TransactionalIDNotFound):
+		return kadm.DescribedTransaction{}, nil
+	case err != nil:
+		return t, fmt.Errorf("describe the former transaction: %w", err)
+	}
+	return t, nil
+}
+
+// tooOld is how the client words that a broker does not know a request. It has no sentinel for it.
+const tooOld = "broker is too old"
+
+func unsupported(err error) bool {
+	return err != nil && (errors.Is(err, kerr.UnsupportedVersion) || strings.Contains(err.Error(), tooOld))
+}
+
+// open are the partitions of the outputs on which the producer has a transaction open.
+func (f *fencer) open(ctx context.Context, pid int64) (open []kadm.DescribedProducer, _ error) {
+	if len(f.outputs) == 0 {
+		return nil, nil
+	}
+	topics := kadm.TopicsSet{}
+	for _, t := range f.outputs {
+		topics.Add(t)
+	}
+	all, err := f.adm.DescribeProducers(ctx, topics)
+	if err != nil && !unsupported(err) {
+		return nil, fmt.Errorf("look for transactions that were left open: %w", err)
+	}
+	for _, p := range all.SortedPartitions() {
+		switch {
+		case errors.Is(p.Err, kerr.UnknownTopicOrPartition), unsupported(p.Err): // nothing was ever written
+		case p.Err != nil:
+			return nil, fmt.Errorf("look for transactions that were left open in %s partition %d: %w", p.Topic, p.Partition, p.Err)
+		}
+		if w, ok := p.ActiveProducers[pid]; ok && w.CurrentTxnStartOffset >= 0 {
+			open = append(open, w)
+		}
+	}
+	return open, nil
+}
+
+// end ends what is open as it was decided: first what was committed, then what was aborted.
+func (f *fencer) end(ctx context.Context, before kadm.DescribedTransaction, pid int64, epoch int16, open []kadm.DescribedProducer) error {
+	by := map[verdict][]kadm.DescribedProducer{}
+	for _, p := range open {
+		v := judge(before.State, before.ProducerEpoch, p.ProducerEpoch)
+		by[v] = append(by[v], p)
+	}
+	if list := by[undecided]; list != nil {
+		e := &UndecidedError{TransactionalID: f.id}
+		for _, p := range list {
+			e.Open = append(e.Open, fmt.Sprintf("%s partition %d from offset %d", p.Topic, p.Partition, p.CurrentTxnStartOffset))
+		}
+		return e
+	}
+	for _, v := range []verdict{committed, aborted} {
+		if len(by[v]) == 0 {
+			continue
+		}
+		for _, p := range by[v] {
+			f.log.Warn("Kafka lost the end of a transaction; it is ended as it was decided", "transactional_id", f.id, "topic", p.Topic,
+				"partition", p.Partition, "from_offset", p.CurrentTxnStartOffset, "epoch", p.ProducerEpoch, "committed", v == committed, "decided", before.State)
+		}
+		if err := f.endAs(ctx, pid, epoch, by[v], v == committed); err != nil {
+			return fmt.Errorf("end what a former transaction left open: %w", err)
+		}
+	}
+	return nil
+}
+
+// endAs has markers written on partitions.
+func (f *fencer) endAs(ctx context.Context, pid int64, epoch int16, on []kadm.DescribedProducer, commit bool) error {
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch = f.id, pid, epoch
+	for _, p := range on {
+		i := slices.IndexFunc(add.Topics, func(t kmsg.AddPartitionsToTxnRequestTopic) bool { return t.Topic == p.Topic })
+		if i < 0 {
+			t := kmsg.NewAddPartitionsToTxnRequestTopic()
+			t.Topic = p.Topic
+			i, add.Topics = len(add.Topics), append(add.Topics, t)
+		}
+		add.Topics[i].Partitions = append(add.Topics[i].Partitions, p.Partition)
+	}
+	err := f.retry(ctx, func() error {
+		resp, err := add.RequestWith(ctx, f.cl)
+		if err != nil {
+			return err
+		}
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	end := kmsg.NewPtrEndTxnRequest()
+	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = f.id, pid, epoch, commit
+	return f.retry(ctx, func() error {
+		resp, err := end.RequestWith(ctx, f.cl)
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
+		return err
+	})
+}
+
+// retry repeats what meets a transaction that is not quite ended, or a broker that is not quite there.
+func (f *fencer) retry(ctx context.Context, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		if err == nil || try == endTries || !kerr.IsRetriable(err) && !errors.Is(err, kerr.ConcurrentTransactions) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(endBackoff):
+		}
+	}
+}

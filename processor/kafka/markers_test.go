@@ -1,0 +1,204 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kinfold/processor/kafka"
+	"kinfold/processor/kafka/embedded"
+)
+
+// forgetful is a broker that has a transaction open on a partition by what it answers first, although its coordinator calls it ended.
+// The embedded broker does not remember how the last one ended, as Kafka's does: that is added, too.
+type forgetful struct {
+	mu   sync.Mutex
+	said kmsg.DescribeTransactionsResponseTransactionState
+	open *kmsg.DescribeProducersResponseTopicPartitionActiveProducer // on partition 1; nil: none
+	ends []string                                                    // what ended the transaction: partitions, and how
+}
+
+func (f *forgetful) on(b *embedded.Broker, topic string) {
+	b.Cluster().ControlKey(kmsg.DescribeProducers.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.Cluster().KeepControl()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.open == nil {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.DescribeProducersResponse)
+		for _, t := range req.(*kmsg.DescribeProducersRequest).Topics {
+			rt := kmsg.NewDescribeProducersResponseTopic()
+			rt.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewDescribeProducersResponseTopicPartition()
+				rp.Partition = p
+				if t.Topic == topic && p == 1 {
+					rp.ActiveProducers = append(rp.ActiveProducers, *f.open)
+				}
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+	b.Cluster().ControlKey(kmsg.DescribeTransactions.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.Cluster().KeepControl()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.said.State == "" {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.DescribeTransactionsResponse)
+		resp.TransactionStates = append(resp.TransactionStates, f.said)
+		return resp, nil, true
+	})
+	b.Cluster().ControlKey(kmsg.AddPartitionsToTxn.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.Cluster().KeepControl()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, t := range req.(*kmsg.AddPartitionsToTxnRequest).Topics {
+			f.ends = append(f.ends, fmt.Sprint("partitions ", t.Partitions))
+		}
+		return nil, nil, false
+	})
+	b.Cluster().ControlKey(kmsg.EndTxn.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.Cluster().KeepControl()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.ends = append(f.ends, map[bool]string{true: "commit", false: "abort"}[req.(*kmsg.EndTxnRequest).Commit])
+		f.open = nil
+		return nil, nil, false
+	})
+}
+
+// Kafka calls a transaction ended and has not ended it on a partition. The next life of the member ends it there as it was decided,
+// before it writes anything; what nobody knows the end of stops it.
+func TestWhatKafkaLeftOpenIsEndedAsItWasDecided(t *testing.T) {
+	for _, c := range []struct {
+		former string // how the former life's last transaction ended
+		behind int16  // how many epochs the records on the partition are behind what the coordinator says
+		want   string
+	}{
+		{"committed", 0, "partitions [1]; commit"},
+		{"committed", 1, "partitions [1]; commit"},
+		{"aborted", 0, "partitions [1]; abort"},
+		{"aborted", 1, "partitions [1]; abort"},
+		{"ongoing", 0, "partitions [1]; abort"},
+		{"ongoing", 1, "partitions [1]; commit"}, // it is of the transaction before, after which the session went on
+		{"committed", 2, "undecided"},
+		{"ongoing", 2, "undecided"},
+		{"fenced", 0, "undecided"}, // a life that died between fencing the one before and ending what it left
+		{"none", 0, ""},
+		{"nothing open", 0, ""},
+	} {
+		t.Run(fmt.Sprint(c.former, " ", c.behind), func(t *testing.T) {
+			b, err := embedded.Start(embedded.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(b.Close)
+			cfg := &kafka.Config{Brokers: b.Addrs(), ClientID: "test"}
+			a := admin(t, cfg)
+			create(t, a, "out", 2)
+			create(t, a, "in", 1)
+			o := kafka.SessionOptions{
+				Group: "g", InstanceID: "one", Topics: []string{"in"}, Outputs: []string{"out", "missing"},
+				TransactionTimeout: 15 * time.Second, SessionTimeout: 20 * time.Second,
+				MaxMessageBytes: func(string) int32 { return 1 << 20 }, FetchMaxBytes: 16 << 20,
+			}
+			if c.former != "none" {
+				formerLife(t, cfg, o.TransactionalID(), c.former)
+			}
+			cl, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cl.Close()
+			said, err := kadm.NewClient(cl).DescribeTransactions(within(t), o.TransactionalID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := &forgetful{}
+			if state := map[string]string{"committed": "CompleteCommit", "aborted": "CompleteAbort"}[c.former]; state != "" {
+				d := said[o.TransactionalID()]
+				f.said = kmsg.NewDescribeTransactionsResponseTransactionState()
+				f.said.TransactionalID, f.said.State, f.said.ProducerID, f.said.ProducerEpoch = d.TxnID, state, d.ProducerID, d.ProducerEpoch
+			}
+			if c.former != "nothing open" {
+				f.open = &kmsg.DescribeProducersResponseTopicPartitionActiveProducer{
+					ProducerID: said[o.TransactionalID()].ProducerID, ProducerEpoch: int32(said[o.TransactionalID()].ProducerEpoch - c.behind), CurrentTxnStartOffset: 7,
+				}
+			}
+			f.on(b, "out")
+			s, err := kafka.OpenSession(within(t), cfg, o)
+			got := strings.Join(f.ends, "; ")
+			var u *kafka.UndecidedError
+			if errors.As(err, &u) {
+				got = "undecided"
+				if !slices.Equal(u.Open, []string{"out partition 1 from offset 7"}) {
+					t.Errorf("open: %v", u.Open)
+				}
+			} else if err != nil {
+				t.Fatal(err)
+			} else {
+				s.Close()
+			}
+			if got != c.want {
+				t.Errorf("it did %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// formerLife writes a transaction as a member that dies.
+func formerLife(t *testing.T, c *kafka.Config, id, ending string) {
+	t.Helper()
+	open := func() *kgo.Client {
+		cl, err := kgo.NewClient(kgo.SeedBrokers(c.Brokers...), kgo.TransactionalID(id), kgo.TransactionTimeout(15*time.Second), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cl.Close)
+		return cl
+	}
+	cl := open()
+	end := func(how kgo.TransactionEndTry, close bool) {
+		t.Helper()
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.ProduceSync(within(t), &kgo.Record{Topic: "out", Value: []byte("v")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if !close {
+			return
+		}
+		if err := cl.EndTransaction(within(t), how); err != nil {
+			t.Fatal(err)
+		}
+	}
+	switch ending {
+	case "committed", "nothing open":
+		end(kgo.TryCommit, true)
+	case "aborted":
+		end(kgo.TryAbort, true)
+	case "ongoing":
+		end(kgo.TryCommit, true)
+		end(kgo.TryCommit, false)
+	case "fenced":
+		end(kgo.TryCommit, true)
+		if _, _, err := open().ProducerID(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
