@@ -40,7 +40,7 @@ func Fence(ctx context.Context, c *Config, o SessionOptions) error {
 		return fmt.Errorf("fence transactional id %s: %w", o.TransactionalID(), err)
 	}
 	defer cl.Close()
-	f := &fencer{cl: cl, adm: kadm.NewClient(cl), id: o.TransactionalID(), outputs: o.Outputs, log: c.Logger}
+	f := &fencer{cl: cl, adm: kadm.NewClient(cl), id: o.TransactionalID(), group: o.Group, outputs: o.Outputs, log: c.Logger}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}

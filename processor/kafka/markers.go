@@ -21,15 +21,16 @@ import (
 // the transaction ended. What the transaction wrote there stays open: readers wait at it, and the marker of the next transaction of the
 // same producer decides over it. Aborted records would become committed, twice what they should be; committed ones lost.
 //
-// So before a session writes anything, what its former lives left open is looked for (KIP-664) and ended as it was decided: by a
-// transaction that adds these partitions, writes no record, and commits or aborts.
-//
-// Limit: where the transaction that lost its markers was committed, and the session went on and wrote to the same partition in another
-// transaction that was aborted before a session was opened, the records of both are gone; a marker cannot tell them apart.
+// So a commit waits until the transaction is over on each partition that it wrote to (KIP-664). And before a session writes anything,
+// what its former lives left open is looked for and ended as it was decided: by a transaction that adds these partitions and the
+// group's offsets, writes no record, and commits or aborts. Whether offsets are open nobody can see; so they always are in it.
 
 const (
 	endTries   = 10
 	endBackoff = 100 * time.Millisecond
+	// The time between two looks whether a transaction is over grows from the first to the second.
+	overBackoff    = time.Millisecond
+	maxOverBackoff = 50 * time.Millisecond
 )
 
 // UndecidedError is about records of former transactions that are open on partitions, and nothing says whether they were committed.
@@ -81,6 +82,7 @@ type fencer struct {
 	cl      *kgo.Client
 	adm     *kadm.Client
 	id      string
+	group   string
 	outputs []string
 	log     *slog.Logger
 }
@@ -89,6 +91,7 @@ type fencer struct {
 func oldEnds() *kversion.Versions {
 	v := kversion.Stable()
 	v.SetMaxKeyVersion(kmsg.AddPartitionsToTxn.Int16(), 3)
+	v.SetMaxKeyVersion(kmsg.AddOffsetsToTxn.Int16(), 3)
 	v.SetMaxKeyVersion(kmsg.EndTxn.Int16(), 4)
 	return v
 }
@@ -103,17 +106,28 @@ func (f *fencer) fence(ctx context.Context) error {
 	if err != nil || before.State == "" {
 		return err
 	}
+	offsets := judge(before.State, before.ProducerEpoch, before.ProducerEpoch)
 	for try := 1; ; try++ {
-		open, err := f.open(ctx, pid)
-		if err != nil || len(open) == 0 {
+		open, err := f.open(ctx, before.ProducerID)
+		if err != nil || len(open) == 0 && offsets == undecided {
 			return err
 		}
 		if try > endTries {
 			return fmt.Errorf("%d partitions stay open after %d tries to end what was left there", len(open), endTries)
 		}
-		if err := f.end(ctx, before, pid, epoch, open); err != nil {
+		by, err := f.decided(before, pid, open)
+		if err != nil {
 			return err
 		}
+		for _, v := range []verdict{committed, aborted} {
+			if len(by[v]) == 0 && offsets != v {
+				continue
+			}
+			if err := f.endAs(ctx, pid, epoch, by[v], offsets == v, v == committed); err != nil {
+				return fmt.Errorf("end what a former transaction left open: %w", err)
+			}
+		}
+		offsets = undecided // they are done
 	}
 }
 
@@ -142,23 +156,28 @@ func unsupported(err error) bool {
 }
 
 // open are the partitions of the outputs on which the producer has a transaction open.
-func (f *fencer) open(ctx context.Context, pid int64) (open []kadm.DescribedProducer, _ error) {
-	if len(f.outputs) == 0 {
-		return nil, nil
-	}
+func (f *fencer) open(ctx context.Context, pid int64) ([]kadm.DescribedProducer, error) {
 	topics := kadm.TopicsSet{}
 	for _, t := range f.outputs {
 		topics.Add(t)
 	}
-	all, err := f.adm.DescribeProducers(ctx, topics)
+	return openOn(ctx, f.adm, topics, pid)
+}
+
+// openOn are those of the partitions on which a producer has a transaction open. Brokers of before Kafka 3.0 cannot say.
+func openOn(ctx context.Context, adm *kadm.Client, on kadm.TopicsSet, pid int64) (open []kadm.DescribedProducer, _ error) {
+	if len(on) == 0 {
+		return nil, nil
+	}
+	all, err := adm.DescribeProducers(ctx, on)
 	if err != nil && !unsupported(err) {
-		return nil, fmt.Errorf("look for transactions that were left open: %w", err)
+		return nil, fmt.Errorf("look for transactions that are open: %w", err)
 	}
 	for _, p := range all.SortedPartitions() {
 		switch {
 		case errors.Is(p.Err, kerr.UnknownTopicOrPartition), unsupported(p.Err): // nothing was ever written
 		case p.Err != nil:
-			return nil, fmt.Errorf("look for transactions that were left open in %s partition %d: %w", p.Topic, p.Partition, p.Err)
+			return nil, fmt.Errorf("look for transactions that are open in %s partition %d: %w", p.Topic, p.Partition, p.Err)
 		}
 		if w, ok := p.ActiveProducers[pid]; ok && w.CurrentTxnStartOffset >= 0 {
 			open = append(open, w)
@@ -167,37 +186,51 @@ func (f *fencer) open(ctx context.Context, pid int64) (open []kadm.DescribedProd
 	return open, nil
 }
 
-// end ends what is open as it was decided: first what was committed, then what was aborted.
-func (f *fencer) end(ctx context.Context, before kadm.DescribedTransaction, pid int64, epoch int16, open []kadm.DescribedProducer) error {
+// over waits until a transaction of a producer is over on all partitions that it wrote to.
+func over(ctx context.Context, adm *kadm.Client, on kadm.TopicsSet, pid int64) error {
+	for backoff := overBackoff; ; backoff = min(2*backoff, maxOverBackoff) {
+		open, err := openOn(ctx, adm, on, pid)
+		if err != nil || len(open) == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the transaction was committed and is still open on %d partitions, such as %s partition %d: %w", len(open), open[0].Topic, open[0].Partition, ctx.Err())
+		case <-time.After(backoff):
+		}
+		on = kadm.TopicsSet{}
+		for _, p := range open {
+			on.Add(p.Topic, p.Partition)
+		}
+	}
+}
+
+// decided sorts what is open by how it was decided.
+func (f *fencer) decided(before kadm.DescribedTransaction, pid int64, open []kadm.DescribedProducer) (map[verdict][]kadm.DescribedProducer, error) {
 	by := map[verdict][]kadm.DescribedProducer{}
 	for _, p := range open {
 		v := judge(before.State, before.ProducerEpoch, p.ProducerEpoch)
+		if p.ProducerID != pid { // its epochs are used up, and the markers of its successor say nothing of it
+			v = undecided
+		}
 		by[v] = append(by[v], p)
+		if v != undecided {
+			f.log.Warn("Kafka lost the end of a transaction; it is ended as it was decided", "transactional_id", f.id, "topic", p.Topic,
+				"partition", p.Partition, "from_offset", p.CurrentTxnStartOffset, "epoch", p.ProducerEpoch, "committed", v == committed, "decided", before.State)
+		}
 	}
 	if list := by[undecided]; list != nil {
 		e := &UndecidedError{TransactionalID: f.id}
 		for _, p := range list {
 			e.Open = append(e.Open, fmt.Sprintf("%s partition %d from offset %d", p.Topic, p.Partition, p.CurrentTxnStartOffset))
 		}
-		return e
+		return nil, e
 	}
-	for _, v := range []verdict{committed, aborted} {
-		if len(by[v]) == 0 {
-			continue
-		}
-		for _, p := range by[v] {
-			f.log.Warn("Kafka lost the end of a transaction; it is ended as it was decided", "transactional_id", f.id, "topic", p.Topic,
-				"partition", p.Partition, "from_offset", p.CurrentTxnStartOffset, "epoch", p.ProducerEpoch, "committed", v == committed, "decided", before.State)
-		}
-		if err := f.endAs(ctx, pid, epoch, by[v], v == committed); err != nil {
-			return fmt.Errorf("end what a former transaction left open: %w", err)
-		}
-	}
-	return nil
+	return by, nil
 }
 
-// endAs has markers written on partitions.
-func (f *fencer) endAs(ctx context.Context, pid int64, epoch int16, on []kadm.DescribedProducer, commit bool) error {
+// endAs has markers written on partitions and, with offsets, for the offsets of the group.
+func (f *fencer) endAs(ctx context.Context, pid int64, epoch int16, on []kadm.DescribedProducer, offsets, commit bool) error {
 	add := kmsg.NewPtrAddPartitionsToTxnRequest()
 	add.TransactionalID, add.ProducerID, add.ProducerEpoch = f.id, pid, epoch
 	for _, p := range on {
@@ -209,20 +242,36 @@ func (f *fencer) endAs(ctx context.Context, pid int64, epoch int16, on []kadm.De
 		}
 		add.Topics[i].Partitions = append(add.Topics[i].Partitions, p.Partition)
 	}
-	err := f.retry(ctx, func() error {
-		resp, err := add.RequestWith(ctx, f.cl)
+	if len(on) > 0 {
+		err := f.retry(ctx, func() error {
+			resp, err := add.RequestWith(ctx, f.cl)
+			if err != nil {
+				return err
+			}
+			for _, t := range resp.Topics {
+				for _, p := range t.Partitions {
+					err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
+				}
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		for _, t := range resp.Topics {
-			for _, p := range t.Partitions {
-				err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
+	}
+	if offsets {
+		add := kmsg.NewPtrAddOffsetsToTxnRequest()
+		add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = f.id, pid, epoch, f.group
+		err := f.retry(ctx, func() error {
+			resp, err := add.RequestWith(ctx, f.cl)
+			if err == nil {
+				err = kerr.ErrorForCode(resp.ErrorCode)
 			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		return err
-	})
-	if err != nil {
-		return err
 	}
 	end := kmsg.NewPtrEndTxnRequest()
 	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = f.id, pid, epoch, commit

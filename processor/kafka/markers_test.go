@@ -71,6 +71,13 @@ func (f *forgetful) on(b *embedded.Broker, topic string) {
 		}
 		return nil, nil, false
 	})
+	b.Cluster().ControlKey(kmsg.AddOffsetsToTxn.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.Cluster().KeepControl()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.ends = append(f.ends, "offsets")
+		return nil, nil, false
+	})
 	b.Cluster().ControlKey(kmsg.EndTxn.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		b.Cluster().KeepControl()
 		f.mu.Lock()
@@ -89,17 +96,17 @@ func TestWhatKafkaLeftOpenIsEndedAsItWasDecided(t *testing.T) {
 		behind int16  // how many epochs the records on the partition are behind what the coordinator says
 		want   string
 	}{
-		{"committed", 0, "partitions [1]; commit"},
-		{"committed", 1, "partitions [1]; commit"},
-		{"aborted", 0, "partitions [1]; abort"},
-		{"aborted", 1, "partitions [1]; abort"},
-		{"ongoing", 0, "partitions [1]; abort"},
-		{"ongoing", 1, "partitions [1]; commit"}, // it is of the transaction before, after which the session went on
+		{"committed", 0, "partitions [1]; offsets; commit"},
+		{"committed", 1, "partitions [1]; offsets; commit"},
+		{"aborted", 0, "partitions [1]; offsets; abort"},
+		{"aborted", 1, "partitions [1]; offsets; abort"},
+		{"ongoing", 0, "partitions [1]; offsets; abort"},
+		{"ongoing", 1, "partitions [1]; commit; offsets; abort"}, // it is of the transaction before, after which the session went on
 		{"committed", 2, "undecided"},
 		{"ongoing", 2, "undecided"},
 		{"fenced", 0, "undecided"}, // a life that died between fencing the one before and ending what it left
 		{"none", 0, ""},
-		{"nothing open", 0, ""},
+		{"nothing open", 0, "offsets; commit"},
 	} {
 		t.Run(fmt.Sprint(c.former, " ", c.behind), func(t *testing.T) {
 			b, err := embedded.Start(embedded.Options{})
@@ -129,7 +136,7 @@ func TestWhatKafkaLeftOpenIsEndedAsItWasDecided(t *testing.T) {
 				t.Fatal(err)
 			}
 			f := &forgetful{}
-			if state := map[string]string{"committed": "CompleteCommit", "aborted": "CompleteAbort"}[c.former]; state != "" {
+			if state := map[string]string{"committed": "CompleteCommit", "nothing open": "CompleteCommit", "aborted": "CompleteAbort"}[c.former]; state != "" {
 				d := said[o.TransactionalID()]
 				f.said = kmsg.NewDescribeTransactionsResponseTransactionState()
 				f.said.TransactionalID, f.said.State, f.said.ProducerID, f.said.ProducerEpoch = d.TxnID, state, d.ProducerID, d.ProducerEpoch

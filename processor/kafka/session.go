@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -55,6 +56,11 @@ type Session struct {
 	gts *kgo.GroupTransactSession
 
 	produceErr atomic.Pointer[error]
+	adm        *kadm.Client // of the same connections
+
+	wroteMu sync.Mutex
+	wrote   kadm.TopicsSet // where the transaction under way has records; guarded by wroteMu
+	last    TopicPartition // the latest of them; guarded by wroteMu
 
 	mu          sync.Mutex
 	assigned    map[TopicPartition]uint64 // to the number of the assignment that brought it
@@ -110,6 +116,7 @@ func OpenSession(ctx context.Context, c *Config, o SessionOptions) (*Session, er
 	if s.gts, err = kgo.NewGroupTransactSession(opts...); err != nil {
 		return nil, fmt.Errorf("open a session of group %s: %w", o.Group, err)
 	}
+	s.adm = kadm.NewClient(s.gts.Client())
 	if _, _, err := s.gts.Client().ProducerID(ctx); err != nil {
 		s.gts.CloseAllowingRebalance()
 		return nil, fmt.Errorf("begin as transactional id %s: %w", o.TransactionalID(), err)
@@ -346,6 +353,9 @@ func (s *Session) AllowRebalance() {
 // Begin begins a transaction.
 func (s *Session) Begin() error {
 	s.produceErr.Store(nil)
+	s.wroteMu.Lock()
+	s.wrote, s.last = kadm.TopicsSet{}, TopicPartition{}
+	s.wroteMu.Unlock()
 	if err := s.gts.Begin(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
@@ -361,6 +371,13 @@ func (s *Session) produced(r *Record, err error) {
 	if err != nil {
 		err = fmt.Errorf("produce to %s: %w", r.Topic, err)
 		s.produceErr.CompareAndSwap(nil, &err)
+		return
+	}
+	s.wroteMu.Lock()
+	defer s.wroteMu.Unlock()
+	if tp := (TopicPartition{r.Topic, r.Partition}); tp != s.last { // records of a batch come one after the other
+		s.last = tp
+		s.wrote.Add(tp.Topic, tp.Partition)
 	}
 }
 
@@ -378,10 +395,21 @@ func (s *Session) Flush(ctx context.Context) error {
 // ErrUnknownOutcome says that a commit was answered with anything but success. It may have taken effect.
 var ErrUnknownOutcome = errors.New("the outcome of the commit is unknown")
 
-// Commit ends the transaction together with the offsets of all that was polled. Only a nil error means that it is committed;
-// with any other the session must be closed and nothing that it holds in memory may be believed.
+// Commit ends the transaction together with the offsets of all that was polled, and waits until it is over wherever it wrote, see
+// markers.go. Only a nil error means that it is committed; with any other the session must be closed and nothing that it holds in
+// memory may be believed.
 func (s *Session) Commit(ctx context.Context) error {
+	pid, _, err := s.gts.Client().ProducerID(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	}
 	committed, err := s.gts.End(ctx, kgo.TryCommit)
+	if err == nil && committed {
+		s.wroteMu.Lock()
+		wrote := s.wrote
+		s.wroteMu.Unlock()
+		err = over(ctx, s.adm, wrote, pid)
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
