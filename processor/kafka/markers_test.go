@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -11,8 +13,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"kinfold/processor/kafka"
 	"kinfold/processor/kafka/embedded"
@@ -208,4 +212,142 @@ func formerLife(t *testing.T, c *kafka.Config, id, ending string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A real broker that does not ask the coordinator whether a partition is part of a transaction has records of one open on a partition
+// that the coordinator does not know of, and ends the transaction without it: as if it had lost the marker there.
+func TestARealBrokerEndsWhatItLeftOpen(t *testing.T) {
+	addrs := os.Getenv("KINFOLD_TEST_BROKERS")
+	if addrs == "" {
+		t.Skip("KINFOLD_TEST_BROKERS names no broker")
+	}
+	c := &kafka.Config{Brokers: strings.Split(addrs, ","), ClientID: "test"}
+	trusting(t, c)
+	a := admin(t, c)
+	for _, commit := range []bool{true, false} {
+		in, out, group := copyFrom(t, a, 2)
+		o := kafka.SessionOptions{
+			Group: group, InstanceID: "one", Topics: []string{in}, Outputs: []string{out}, TransactionTimeout: 15 * time.Second, SessionTimeout: 20 * time.Second,
+			MaxMessageBytes: func(string) int32 { return 1 << 20 }, FetchMaxBytes: 16 << 20,
+		}
+		leaveOpen(t, c, o.TransactionalID(), out, commit)
+		tp := kafka.TopicPartition{Topic: out, Partition: 1}
+		if b, err := a.Bounds(within(t), tp); err != nil || b.Stable != 0 || b.End != 1 {
+			t.Fatalf("%+v %v: nothing is open", b, err)
+		}
+		s, err := kafka.OpenSession(within(t), c, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		b, err := a.Bounds(within(t), tp)
+		for err == nil && b.Stable < b.End {
+			b, err = a.Bounds(within(t), tp)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := 0
+		if err := a.ReadRange(within(t), tp, 0, b.Stable, func(*kafka.Record) error { read++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool]int{true: 1, false: 0}[commit]; read != want {
+			t.Errorf("committed is %t, and %d records are there, not %d", commit, read, want)
+		}
+	}
+}
+
+// trusting lets the brokers take records of a transaction on partitions that it does not have, until the test ends.
+func trusting(t *testing.T, c *kafka.Config) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	adm := kadm.NewClient(cl)
+	set := func(ctx context.Context, value string) {
+		t.Helper()
+		answers, err := adm.AlterBrokerConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "transaction.partition.verification.enable", Value: &value}})
+		if err == nil {
+			for _, r := range answers {
+				err = errors.Join(err, r.Err)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(within(t), "false")
+	t.Cleanup(func() {
+		set(context.Background(), "true")
+		cl.Close()
+	})
+}
+
+// leaveOpen ends a transaction that has partition 0 of a topic, and a record on partition 1.
+func leaveOpen(t *testing.T, c *kafka.Config, id, topic string, commit bool) {
+	t.Helper()
+	old := kversion.Stable()
+	old.SetMaxKeyVersion(kmsg.Produce.Int16(), 11)
+	old.SetMaxKeyVersion(kmsg.AddPartitionsToTxn.Int16(), 3)
+	old.SetMaxKeyVersion(kmsg.EndTxn.Int16(), 4)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Brokers...), kgo.TransactionalID(id), kgo.TransactionTimeout(15*time.Second), kgo.MaxVersions(old))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	pid, epoch, err := cl.ProducerID(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch = id, pid, epoch
+	add.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: topic, Partitions: []int32{0}}}
+	added, err := add.RequestWith(within(t), cl)
+	if err == nil {
+		err = kerr.ErrorForCode(added.Topics[0].Partitions[0].ErrorCode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	produce := kmsg.NewPtrProduceRequest()
+	produce.TransactionID, produce.Acks, produce.TimeoutMillis = &id, -1, 10_000
+	p := kmsg.NewProduceRequestTopicPartition()
+	p.Partition, p.Records = 1, batchOf(pid, epoch, "left open")
+	produce.Topics = []kmsg.ProduceRequestTopic{{Topic: topic, Partitions: []kmsg.ProduceRequestTopicPartition{p}}}
+	made, err := produce.RequestWith(within(t), cl)
+	for err == nil && errors.Is(kerr.ErrorForCode(made.Topics[0].Partitions[0].ErrorCode), kerr.InvalidTxnState) { // it has not heard of the setting yet
+		made, err = produce.RequestWith(within(t), cl)
+	}
+	if err == nil {
+		err = kerr.ErrorForCode(made.Topics[0].Partitions[0].ErrorCode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := kmsg.NewPtrEndTxnRequest()
+	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = id, pid, epoch, commit
+	ended, err := end.RequestWith(within(t), cl)
+	if err == nil {
+		err = kerr.ErrorForCode(ended.ErrorCode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// batchOf is one record of a transaction, as it goes over the wire.
+func batchOf(pid int64, epoch int16, value string) []byte {
+	rec := kmsg.NewRecord()
+	rec.Value = []byte(value)
+	body := rec.AppendTo(nil)
+	rec.Length = int32(len(body) - 1) // the length itself is one byte
+	batch := kmsg.NewRecordBatch()
+	batch.PartitionLeaderEpoch, batch.Magic, batch.Attributes = -1, 2, 0x10
+	batch.FirstTimestamp, batch.MaxTimestamp = time.Now().UnixMilli(), time.Now().UnixMilli()
+	batch.ProducerID, batch.ProducerEpoch, batch.NumRecords, batch.Records = pid, epoch, 1, rec.AppendTo(nil)
+	raw := batch.AppendTo(nil)
+	batch.Length = int32(len(raw) - 12)
+	batch.CRC = int32(crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return batch.AppendTo(nil)
 }
