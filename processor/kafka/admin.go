@@ -38,67 +38,77 @@ func (a *Admin) Close() { a.cl.Close() }
 // Ping reports whether a broker answers.
 func (a *Admin) Ping(ctx context.Context) error { return a.cl.Ping(ctx) }
 
-// CommittedOffset returns the group's committed offset of a partition, waiting until no transaction is about to change it
-// (OffsetFetch with require_stable). It is -1 where nothing was ever committed.
+// CommittedOffset returns the group's committed offset of a partition, waiting until no transaction is about to change it. It is -1
+// where nothing was ever committed.
 func (a *Admin) CommittedOffset(ctx context.Context, group string, tp TopicPartition) (int64, error) {
-	backoff := 20 * time.Millisecond
-	for {
-		req := kmsg.NewPtrOffsetFetchRequest()
-		req.RequireStable = true
-		// Version 8 and later ask by group, earlier ones by the top-level fields; the client picks the version.
-		req.Group = group
+	offsets, err := stableOffsets(ctx, a.cl, group, tp)
+	if err != nil {
+		return 0, fmt.Errorf("fetch the committed offset of group %s for %s partition %d: %w", group, tp.Topic, tp.Partition, err)
+	}
+	if offset, ok := offsets[tp]; ok {
+		return offset, nil
+	}
+	return -1, nil
+}
+
+// stableOffsets fetches committed offsets of a group, waiting until no transaction is about to change any of them (OffsetFetch with
+// require_stable). What was never committed is -1 or absent: brokers differ.
+func stableOffsets(ctx context.Context, cl *kgo.Client, group string, of ...TopicPartition) (map[TopicPartition]int64, error) {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable = true
+	// Version 8 and later ask by group, earlier ones by the top-level fields; the client picks the version.
+	req.Group = group
+	g := kmsg.NewOffsetFetchRequestGroup()
+	g.Group = group
+	for _, tp := range of {
 		top := kmsg.NewOffsetFetchRequestTopic()
 		top.Topic, top.Partitions = tp.Topic, []int32{tp.Partition}
 		req.Topics = append(req.Topics, top)
-		g := kmsg.NewOffsetFetchRequestGroup()
-		g.Group = group
 		gt := kmsg.NewOffsetFetchRequestGroupTopic()
 		gt.Topic, gt.Partitions = tp.Topic, []int32{tp.Partition}
 		g.Topics = append(g.Topics, gt)
-		req.Groups = append(req.Groups, g)
-		offset, err := offsetIn(a.cl.Request(ctx, req))
+	}
+	req.Groups = append(req.Groups, g)
+	for backoff := time.Millisecond; ; backoff = min(2*backoff, 500*time.Millisecond) {
+		offsets, err := offsetsIn(req.RequestWith(ctx, cl))
 		switch {
 		case err == nil:
-			return offset, nil
-		case errors.Is(err, kerr.GroupIDNotFound): // brokers differ in how they say that nothing was ever committed
-			return -1, nil
-		}
-		if !errors.Is(err, kerr.UnstableOffsetCommit) && !kerr.IsRetriable(err) {
-			return 0, fmt.Errorf("fetch the committed offset of group %s for %s partition %d: %w", group, tp.Topic, tp.Partition, err)
+			return offsets, nil
+		case errors.Is(err, kerr.GroupIDNotFound):
+			return nil, nil
+		case !errors.Is(err, kerr.UnstableOffsetCommit) && !kerr.IsRetriable(err):
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():
-			return 0, fmt.Errorf("fetch the committed offset of group %s for %s partition %d: %w (%w)", group, tp.Topic, tp.Partition, ctx.Err(), err)
+			return nil, fmt.Errorf("%w (%w)", ctx.Err(), err)
 		case <-time.After(backoff):
-			backoff = min(2*backoff, 500*time.Millisecond)
 		}
 	}
 }
 
-func offsetIn(kresp kmsg.Response, err error) (int64, error) {
+func offsetsIn(resp *kmsg.OffsetFetchResponse, err error) (map[TopicPartition]int64, error) {
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	resp := kresp.(*kmsg.OffsetFetchResponse)
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return 0, err
-	}
+	err = kerr.ErrorForCode(resp.ErrorCode)
+	offsets := map[TopicPartition]int64{}
 	for _, g := range resp.Groups {
-		if err := kerr.ErrorForCode(g.ErrorCode); err != nil {
-			return 0, err
-		}
+		err = errors.Join(err, kerr.ErrorForCode(g.ErrorCode))
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
-				return p.Offset, kerr.ErrorForCode(p.ErrorCode)
+				offsets[TopicPartition{t.Topic, p.Partition}] = p.Offset
+				err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
 			}
 		}
 	}
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
-			return p.Offset, kerr.ErrorForCode(p.ErrorCode)
+			offsets[TopicPartition{t.Topic, p.Partition}] = p.Offset
+			err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
 		}
 	}
-	return -1, nil
+	return offsets, err
 }
 
 // Bounds are the offsets of a partition: its first record, its last stable offset and its high watermark.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -405,16 +406,34 @@ func (s *Session) Commit(ctx context.Context) error {
 	}
 	committed, err := s.gts.End(ctx, kgo.TryCommit)
 	if err == nil && committed {
-		s.wroteMu.Lock()
-		wrote := s.wrote
-		s.wroteMu.Unlock()
-		err = over(ctx, s.adm, wrote, pid)
+		err = s.over(ctx, pid)
 	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	case !committed:
 		return ErrUnknownOutcome
+	}
+	return nil
+}
+
+// over waits until a committed transaction is over on the partitions that it wrote to, and until the offsets of this member are what
+// it committed.
+func (s *Session) over(ctx context.Context, pid int64) error {
+	s.wroteMu.Lock()
+	wrote := s.wrote
+	s.wroteMu.Unlock()
+	if err := over(ctx, s.adm, wrote, pid); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	owned := slices.Collect(maps.Keys(s.assigned))
+	s.mu.Unlock()
+	if len(owned) == 0 {
+		return nil
+	}
+	if _, err := stableOffsets(ctx, s.gts.Client(), s.opt.Group, owned...); err != nil {
+		return fmt.Errorf("the transaction was committed, and its offsets are still open: %w", err)
 	}
 	return nil
 }
