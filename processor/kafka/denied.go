@@ -28,14 +28,18 @@ func Denied(err error) bool {
 // TransactionalID is the name under which a session writes.
 func (o *SessionOptions) TransactionalID() string { return o.Group + "." + o.InstanceID }
 
+// FencerSuffix ends the client id under which a broker sees Fence.
+const FencerSuffix = ".fence"
+
 // Fence ends whatever a former life of the member left open: what is not decided is aborted, and what was decided and is open all the
 // same ends as it was decided. An *UndecidedError says that nobody knows how. At start it shows whether we may write in transactions at all.
 func Fence(ctx context.Context, c *Config, o SessionOptions) error {
-	opts, err := c.opts(o.Group + ".fence")
+	opts, err := c.opts(o.Group + FencerSuffix)
 	if err != nil {
 		return err
 	}
-	cl, err := kgo.NewClient(append(opts, kgo.TransactionalID(o.TransactionalID()), kgo.TransactionTimeout(o.TransactionTimeout), kgo.MaxVersions(oldEnds()))...)
+	cl, err := kgo.NewClient(append(opts, kgo.TransactionalID(o.TransactionalID()), kgo.TransactionTimeout(o.TransactionTimeout),
+		kgo.ClientID(c.ClientID+FencerSuffix), kgo.MaxVersions(oldEnds()))...)
 	if err != nil {
 		return fmt.Errorf("fence transactional id %s: %w", o.TransactionalID(), err)
 	}

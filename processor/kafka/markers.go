@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,8 +159,20 @@ func unsupported(err error) bool {
 // open are the partitions of the outputs on which the producer has a transaction open.
 func (f *fencer) open(ctx context.Context, pid int64) ([]kadm.DescribedProducer, error) {
 	topics := kadm.TopicsSet{}
-	for _, t := range f.outputs {
-		topics.Add(t)
+	if len(f.outputs) == 0 {
+		return nil, nil
+	}
+	m, err := f.adm.Metadata(ctx, f.outputs...)
+	if err != nil {
+		return nil, fmt.Errorf("look for the partitions of what is written: %w", err)
+	}
+	for _, t := range f.outputs { // a broker that has just come back may not know all of them: that is not nothing open
+		if err := m.Topics[t].Err; err != nil || len(m.Topics[t].Partitions) == 0 {
+			return nil, fmt.Errorf("look for the partitions of topic %s: %w", t, cmp.Or(err, error(kerr.UnknownTopicOrPartition)))
+		}
+		for p := range m.Topics[t].Partitions {
+			topics.Add(t, p)
+		}
 	}
 	return openOn(ctx, f.adm, topics, pid)
 }
@@ -174,9 +187,7 @@ func openOn(ctx context.Context, adm *kadm.Client, on kadm.TopicsSet, pid int64)
 		return nil, fmt.Errorf("look for transactions that are open: %w", err)
 	}
 	for _, p := range all.SortedPartitions() {
-		switch {
-		case errors.Is(p.Err, kerr.UnknownTopicOrPartition), unsupported(p.Err): // nothing was ever written
-		case p.Err != nil:
+		if p.Err != nil && !unsupported(p.Err) {
 			return nil, fmt.Errorf("look for transactions that are open in %s partition %d: %w", p.Topic, p.Partition, p.Err)
 		}
 		if w, ok := p.ActiveProducers[pid]; ok && w.CurrentTxnStartOffset >= 0 {

@@ -122,8 +122,9 @@ func TestWhatKafkaLeftOpenIsEndedAsItWasDecided(t *testing.T) {
 			a := admin(t, cfg)
 			create(t, a, "out", 2)
 			create(t, a, "in", 1)
+			create(t, a, "more", 1)
 			o := kafka.SessionOptions{
-				Group: "g", InstanceID: "one", Topics: []string{"in"}, Outputs: []string{"out", "missing"},
+				Group: "g", InstanceID: "one", Topics: []string{"in"}, Outputs: []string{"out", "more"},
 				TransactionTimeout: 15 * time.Second, SessionTimeout: 20 * time.Second,
 				MaxMessageBytes: func(string) int32 { return 1 << 20 }, FetchMaxBytes: 16 << 20,
 			}

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"kinfold/processor/kafka"
 )
 
 // anyProcess as the Process of a Rule means each of them.
@@ -20,9 +23,11 @@ type Rule struct {
 	Process int      // index, or anyProcess
 	Key     kmsg.Key // which requests
 	// Only, when set, narrows them further.
-	Only  func(kmsg.Request) bool
-	Skip  int // how many of them pass before the first fault
-	Times int // how many are hit
+	Only func(kmsg.Request) bool
+	// Fencing counts the transactions with which a session ends those of former lives; else only its own are counted.
+	Fencing bool
+	Skip    int // how many of them pass before the first fault
+	Times   int // how many are hit
 	Verdict
 	// Crash ends the process that sends the request: before it arrives, or when it is on its way.
 	Crash *Crash
@@ -138,6 +143,9 @@ func (f *faultBook) match(r *Request, p *proc) *Rule {
 		if rule.Key != r.Key || rule.Process != anyProcess && rule.Process != p.index || rule.seen >= rule.Skip+rule.Times {
 			continue
 		}
+		if ends[r.Key] && rule.Fencing != strings.HasSuffix(r.ClientID, kafka.FencerSuffix) {
+			continue
+		}
 		if rule.Only != nil {
 			if req, err := r.Parse(); err != nil || !rule.Only(req) {
 				continue
@@ -175,11 +183,17 @@ var Plausible = map[kmsg.Key][]*kerr.Error{
 		kerr.RebalanceInProgress, kerr.FencedInstanceID, kerr.UnknownServerError},
 	kmsg.Heartbeat: {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.RebalanceInProgress, kerr.UnknownMemberID, kerr.IllegalGeneration,
 		kerr.FencedInstanceID, kerr.UnknownServerError},
-	kmsg.LeaveGroup: {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.UnknownMemberID, kerr.UnknownServerError},
+	kmsg.DescribeTransactions: {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.UnknownServerError},
+	kmsg.DescribeProducers:    {kerr.NotLeaderForPartition, kerr.UnknownTopicOrPartition, kerr.UnknownServerError},
+	kmsg.LeaveGroup:           {kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.UnknownMemberID, kerr.UnknownServerError},
 }
+
+// ends are the requests that a session also makes to end transactions of former lives.
+var ends = map[kmsg.Key]bool{kmsg.AddPartitionsToTxn: true, kmsg.AddOffsetsToTxn: true, kmsg.EndTxn: true}
 
 // Transactional are the requests of a transaction, in the order in which they are made.
 var Transactional = []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
 
 // others are the requests of reading and of the group.
-var others = []kmsg.Key{kmsg.OffsetFetch, kmsg.Fetch, kmsg.ListOffsets, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.LeaveGroup}
+var others = []kmsg.Key{kmsg.OffsetFetch, kmsg.Fetch, kmsg.ListOffsets, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.LeaveGroup,
+	kmsg.DescribeTransactions, kmsg.DescribeProducers}

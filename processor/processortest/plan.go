@@ -222,6 +222,9 @@ func drawRule(r *rand.Rand, processes int) Rule {
 		keys = others
 	}
 	rule := Rule{Process: r.IntN(processes), Key: pick(r, keys...), Skip: r.IntN(20), Times: 1}
+	if rule.Skip >= 18 { // that many are made in long lives only
+		rule.Fencing, rule.Skip = ends[rule.Key], rule.Skip-18
+	}
 	if r.IntN(4) == 0 {
 		rule.Process = anyProcess
 	}
