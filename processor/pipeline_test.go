@@ -440,3 +440,24 @@ func TestHeadersNamedInTheConfigurationTravelToTheEvent(t *testing.T) {
 		t.Errorf("headers of the events (-want +got):\n%s", d)
 	}
 }
+
+// commit.max_records bounds a transaction, also where more waits than a poll would bring.
+func TestATransactionHasNoMoreRecordsThanItMay(t *testing.T) {
+	onEachBroker(t, func(r *rig) {
+		const records, most = 20, 3
+		r.configure = func(c *config.Config) { c.Commit.MaxRecords = most }
+		lines := retailer(1, records)[:records]
+		r.feed(lines...)
+		p := r.start(state.NewMemoryFS())
+		r.finish(p)
+		transactions := 0
+		r.read(r.config().IdentityChangelog(), func(rec *kafka.Record) {
+			if state.IsPositionKey(rec.Key) {
+				transactions++
+			}
+		})
+		if transactions < (records+most-1)/most {
+			r.t.Errorf("%d records went through stage 2 in %d transactions, of %d at most", records, transactions, most)
+		}
+	})
+}

@@ -213,7 +213,7 @@ func (w *worker) fill(ctx, work context.Context, s *kafka.Session, began time.Ti
 			return nil
 		}
 		wait, cancel := context.WithTimeout(ctx, left)
-		_, err := w.poll(wait, s)
+		_, err := w.poll(wait, s, w.limits.records-records)
 		cancel()
 		if err != nil {
 			return err
@@ -245,11 +245,11 @@ func (w *worker) due(s *kafka.Session) time.Duration {
 	return w.limits.interval
 }
 
-// poll fills w.batch. Records that are gone are the stage's to decide on.
-func (w *worker) poll(ctx context.Context, s *kafka.Session) (int, error) {
+// poll fills w.batch, with no more than a number of records. Records that are gone are the stage's to decide on.
+func (w *worker) poll(ctx context.Context, s *kafka.Session, most int) (int, error) {
 	clear(w.batch)
 	w.batch = w.batch[:0]
-	n, err := s.Poll(ctx, pollRecords, func(r *kafka.Record) { w.batch = append(w.batch, r) })
+	n, err := s.Poll(ctx, min(pollRecords, most), func(r *kafka.Record) { w.batch = append(w.batch, r) })
 	w.hold()
 	w.reportLag(s)
 	var gone *kafka.OffsetGoneError
@@ -262,12 +262,12 @@ func (w *worker) poll(ctx context.Context, s *kafka.Session) (int, error) {
 // await polls between two transactions. It is quiet where something should come and nothing does.
 func (w *worker) await(ctx context.Context, s *kafka.Session) (n int, quiet bool, err error) {
 	if s.AtRest() {
-		n, err = w.poll(ctx, s)
+		n, err = w.poll(ctx, s, w.limits.records)
 		return n, false, err
 	}
 	wait, cancel := context.WithTimeout(ctx, restAfter)
 	defer cancel()
-	n, err = w.poll(wait, s)
+	n, err = w.poll(wait, s, w.limits.records)
 	return n, wait.Err() != nil, err
 }
 
