@@ -15,7 +15,7 @@ import (
 
 // scenarios are what goes wrong in ways that chance alone seldom brings together. A seed has one of them, or none.
 var scenarios = []func(p *Plan, r *rand.Rand, horizon time.Duration){
-	nothing, (*Plan).storm, (*Plan).lateCommit, (*Plan).amnesia, (*Plan).liar, (*Plan).lateLook, (*Plan).lateLook, (*Plan).slowRead, (*Plan).slowRead,
+	nothing, (*Plan).storm, (*Plan).lateCommit, (*Plan).lateCommit, (*Plan).expelled, (*Plan).amnesia, (*Plan).liar, (*Plan).lateLook, (*Plan).lateLook, (*Plan).slowRead, (*Plan).slowRead,
 	(*Plan).wander, (*Plan).backlog,
 }
 
@@ -55,6 +55,22 @@ func (p *Plan) lateCommit(r *rand.Rand, _ time.Duration) {
 		Verdict: Verdict{Action: Late, Hold: 6*time.Second + within(r, 6*time.Second)},
 		Crash:   &Crash{Kept: 100, Back: 14 * time.Second},
 	})
+}
+
+// expelled tells a member that the group does not know it any more while a transaction of its waits for a broker. The client's commit
+// then waits for a heartbeat, and the loop that sends heartbeats waits for the commit to allow a rebalance.
+func (p *Plan) expelled(r *rand.Rand, _ time.Duration) {
+	i, after, writes := r.IntN(len(p.Processes)), 1+r.IntN(6), 0
+	p.Rules = append(p.Rules,
+		Rule{Process: i, Key: kmsg.Produce, Times: 1, Verdict: Verdict{Action: Delay, Hold: 3*time.Second + within(r, time.Second)}, Only: func(r kmsg.Request) bool {
+			if writesOfResolve(r) {
+				writes++
+			}
+			return writes > after
+		}},
+		Rule{Process: i, Key: kmsg.Heartbeat, Times: 1, Verdict: Verdict{Action: Refuse, Err: kerr.UnknownMemberID}, Only: func(r kmsg.Request) bool {
+			return heartbeatOfResolve(r) && writes > after
+		}})
 }
 
 // amnesia lets the coordinator say that stage 2 has no offsets, to a process that lost its disk or has an old one.
@@ -140,6 +156,11 @@ func OfReplay(r kmsg.Request) bool {
 func ofChangelog(r kmsg.Request) bool {
 	l, ok := r.(*kmsg.ListOffsetsRequest)
 	return ok && len(l.Topics) > 0 && strings.HasSuffix(l.Topics[0].Topic, "-changelog")
+}
+
+func writesOfResolve(r kmsg.Request) bool {
+	w, ok := r.(*kmsg.ProduceRequest)
+	return ok && w.TransactionID != nil && strings.Contains(*w.TransactionID, "."+string(config.StageResolve)+".")
 }
 
 func heartbeatOfResolve(r kmsg.Request) bool {
