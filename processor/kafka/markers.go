@@ -27,8 +27,9 @@ import (
 // group's offsets, writes no record, and commits or aborts. Whether offsets are open nobody can see; so they always are in it.
 
 const (
-	endTries   = 10
-	endBackoff = 100 * time.Millisecond
+	endTries      = 10
+	endBackoff    = 100 * time.Millisecond
+	maxEndBackoff = 5 * time.Second
 	// The time between two looks whether a transaction is over grows from the first to the second.
 	overBackoff    = time.Millisecond
 	maxOverBackoff = 50 * time.Millisecond
@@ -97,7 +98,9 @@ func oldEnds() *kversion.Versions {
 	return v
 }
 
-// fence aborts what is open by the coordinator's account, and ends what is open although it was decided.
+// fence aborts what is open by the coordinator's account, and ends what is open although it was decided. From the moment at which it
+// has a new epoch the coordinator has forgotten how the former transaction ended: what cannot be looked for or ended then is tried again
+// until ctx ends.
 func (f *fencer) fence(ctx context.Context) error {
 	before, err := f.describe(ctx)
 	if err != nil {
@@ -107,28 +110,58 @@ func (f *fencer) fence(ctx context.Context) error {
 	if err != nil || before.State == "" {
 		return err
 	}
-	offsets := judge(before.State, before.ProducerEpoch, before.ProducerEpoch)
+	left := &leftovers{before: before, pid: pid, epoch: epoch, offsets: judge(before.State, before.ProducerEpoch, before.ProducerEpoch)}
+	for backoff := endBackoff; ; backoff = min(2*backoff, maxEndBackoff) {
+		err := f.endAll(ctx, left)
+		if err == nil || final(err) {
+			return err
+		}
+		f.log.Warn("what a former transaction may have left open cannot be ended yet; trying again", "transactional_id", f.id, "error", err, "backoff", backoff)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		case <-time.After(backoff):
+		}
+	}
+}
+
+// final reports whether trying again is of no use: somebody else has the transactional id, a permission is missing, or nobody knows.
+func final(err error) bool {
+	var u *UndecidedError
+	return errors.As(err, &u) || Denied(err) || errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
+}
+
+// leftovers are what the coordinator said of the former transaction, under which epoch it is ended, and how its offsets are.
+type leftovers struct {
+	before  kadm.DescribedTransaction
+	pid     int64
+	epoch   int16
+	offsets verdict // undecided: nothing is to be done for them, or it is done
+}
+
+// endAll ends whatever is open.
+func (f *fencer) endAll(ctx context.Context, l *leftovers) error {
 	for try := 1; ; try++ {
-		open, err := f.open(ctx, before.ProducerID)
-		if err != nil || len(open) == 0 && offsets == undecided {
+		open, err := f.open(ctx, l.before.ProducerID)
+		if err != nil || len(open) == 0 && l.offsets == undecided {
 			return err
 		}
 		if try > endTries {
-			return fmt.Errorf("%d partitions stay open after %d tries to end what was left there", len(open), endTries)
+			return fmt.Errorf("%d partitions stay open after %d tries", len(open), endTries)
 		}
-		by, err := f.decided(before, pid, open)
+		by, err := f.decided(l.before, l.pid, open)
 		if err != nil {
 			return err
 		}
 		for _, v := range []verdict{committed, aborted} {
-			if len(by[v]) == 0 && offsets != v {
+			if len(by[v]) == 0 && l.offsets != v {
 				continue
 			}
-			if err := f.endAs(ctx, pid, epoch, by[v], offsets == v, v == committed); err != nil {
-				return fmt.Errorf("end what a former transaction left open: %w", err)
+			if err := f.endAs(ctx, l.pid, l.epoch, by[v], l.offsets == v, v == committed); err != nil {
+				return err
 			}
 		}
-		offsets = undecided // they are done
+		l.offsets = undecided
 	}
 }
 

@@ -29,6 +29,7 @@ type forgetful struct {
 	said kmsg.DescribeTransactionsResponseTransactionState
 	open *kmsg.DescribeProducersResponseTopicPartitionActiveProducer // on partition 1; nil: none
 	ends []string                                                    // what ended the transaction: partitions, and how
+	sick int                                                         // how often it cannot say what is open
 }
 
 func (f *forgetful) on(b *embedded.Broker, topic string) {
@@ -46,6 +47,9 @@ func (f *forgetful) on(b *embedded.Broker, topic string) {
 			for _, p := range t.Partitions {
 				rp := kmsg.NewDescribeProducersResponseTopicPartition()
 				rp.Partition = p
+				if f.sick > 0 {
+					rp.ErrorCode = kerr.UnknownServerError.Code
+				}
 				if t.Topic == topic && p == 1 {
 					rp.ActiveProducers = append(rp.ActiveProducers, *f.open)
 				}
@@ -53,6 +57,7 @@ func (f *forgetful) on(b *embedded.Broker, topic string) {
 			}
 			resp.Topics = append(resp.Topics, rt)
 		}
+		f.sick = max(0, f.sick-1)
 		return resp, nil, true
 	})
 	b.Cluster().ControlKey(kmsg.DescribeTransactions.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -99,20 +104,22 @@ func TestWhatKafkaLeftOpenIsEndedAsItWasDecided(t *testing.T) {
 		former string // how the former life's last transaction ended
 		behind int16  // how many epochs the records on the partition are behind what the coordinator says
 		want   string
+		sick   int
 	}{
-		{"committed", 0, "partitions [1]; offsets; commit"},
-		{"committed", 1, "partitions [1]; offsets; commit"},
-		{"aborted", 0, "partitions [1]; offsets; abort"},
-		{"aborted", 1, "partitions [1]; offsets; abort"},
-		{"ongoing", 0, "partitions [1]; offsets; abort"},
-		{"ongoing", 1, "partitions [1]; commit; offsets; abort"}, // it is of the transaction before, after which the session went on
-		{"committed", 2, "undecided"},
-		{"ongoing", 2, "undecided"},
-		{"fenced", 0, "undecided"}, // a life that died between fencing the one before and ending what it left
-		{"none", 0, ""},
-		{"nothing open", 0, "offsets; commit"},
+		{"committed", 0, "partitions [1]; offsets; commit", 0},
+		{"committed", 1, "partitions [1]; offsets; commit", 0},
+		{"aborted", 0, "partitions [1]; offsets; abort", 0},
+		{"aborted", 1, "partitions [1]; offsets; abort", 0},
+		{"ongoing", 0, "partitions [1]; offsets; abort", 0},
+		{"ongoing", 1, "partitions [1]; commit; offsets; abort", 0}, // it is of the transaction before, after which the session went on
+		{"committed", 2, "undecided", 0},
+		{"ongoing", 2, "undecided", 0},
+		{"fenced", 0, "undecided", 0},                          // a life that died between fencing the one before and ending what it left
+		{"committed", 1, "partitions [1]; offsets; commit", 4}, // it had a new epoch by then, and the coordinator had forgotten
+		{"none", 0, "", 0},
+		{"nothing open", 0, "offsets; commit", 0},
 	} {
-		t.Run(fmt.Sprint(c.former, " ", c.behind), func(t *testing.T) {
+		t.Run(fmt.Sprint(c.former, " ", c.behind, " ", c.sick), func(t *testing.T) {
 			b, err := embedded.Start(embedded.Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -140,7 +147,7 @@ func TestWhatKafkaLeftOpenIsEndedAsItWasDecided(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := &forgetful{}
+			f := &forgetful{sick: c.sick}
 			if state := map[string]string{"committed": "CompleteCommit", "nothing open": "CompleteCommit", "aborted": "CompleteAbort"}[c.former]; state != "" {
 				d := said[o.TransactionalID()]
 				f.said = kmsg.NewDescribeTransactionsResponseTransactionState()
