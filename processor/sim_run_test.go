@@ -3,10 +3,14 @@
 package processor_test
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
 )
+
+// racedSeeds are simulated with the race detector unless -sim.seeds says how many.
+const racedSeeds = 20
 
 // TestSimulation runs the simulation, its stories and its matrix in a test binary of its own: a bubble's clock goes on only when
 // every goroutine waits for something that the bubble knows, and the Kafka client's locks are that under a build tag only.
@@ -15,11 +19,16 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs a test binary")
 	}
-	which := bubbles
-	if raced() { // the seeds go through all that is concurrent; matrix and stories would take ten times as long
+	which, seeds := bubbles, *simSeeds
+	if raced() { // some seeds go through all that is concurrent; matrix and stories would take ten times as long
 		which = "^TestSimulation$"
+		set := false
+		flag.Visit(func(f *flag.Flag) { set = set || f.Name == "sim.seeds" })
+		if !set {
+			seeds = racedSeeds
+		}
 	}
-	out, err := simulate(t, "-v", "-run", which, ".", fmt.Sprint("-sim.seeds=", *simSeeds), fmt.Sprint("-sim.first=", *simFirst), fmt.Sprint("-sim.seed=", *simSeed),
+	out, err := simulate(t, "-v", "-run", which, ".", fmt.Sprint("-sim.seeds=", seeds), fmt.Sprint("-sim.first=", *simFirst), fmt.Sprint("-sim.seed=", *simSeed),
 		fmt.Sprint("-sim.failfast=", *simFast))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, failuresOf(out))
