@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +29,7 @@ const (
 	endTries      = 10
 	endBackoff    = 100 * time.Millisecond
 	maxEndBackoff = 5 * time.Second
+	overTimeout   = 5 * time.Second // for markers that are on their way
 	// The time between two looks whether a transaction is over grows from the first to the second.
 	overBackoff    = time.Millisecond
 	maxOverBackoff = 50 * time.Millisecond
@@ -139,30 +139,28 @@ type leftovers struct {
 	offsets verdict // undecided: nothing is to be done for them, or it is done
 }
 
-// endAll ends whatever is open.
+// endAll ends whatever is open, and waits until it is over.
 func (f *fencer) endAll(ctx context.Context, l *leftovers) error {
-	for try := 1; ; try++ {
-		open, err := f.open(ctx, l.before.ProducerID)
-		if err != nil || len(open) == 0 && l.offsets == undecided {
-			return err
-		}
-		if try > endTries {
-			return fmt.Errorf("%d partitions stay open after %d tries", len(open), endTries)
-		}
-		by, err := f.decided(l.before, l.pid, open)
-		if err != nil {
-			return err
-		}
-		for _, v := range []verdict{committed, aborted} {
-			if len(by[v]) == 0 && l.offsets != v {
-				continue
-			}
-			if err := f.endAs(ctx, l.pid, l.epoch, by[v], l.offsets == v, v == committed); err != nil {
-				return err
-			}
-		}
-		l.offsets = undecided
+	open, err := f.open(ctx, l.before.ProducerID)
+	if err != nil || len(open) == 0 && l.offsets == undecided {
+		return err
 	}
+	by, err := f.decided(l.before, l.pid, open)
+	if err != nil {
+		return err
+	}
+	for _, v := range []verdict{committed, aborted} {
+		if len(by[v]) == 0 && l.offsets != v {
+			continue
+		}
+		if err := f.endAs(ctx, l.pid, l.epoch, by[v], l.offsets == v, v == committed); err != nil {
+			return err
+		}
+	}
+	l.offsets = undecided
+	ctx, cancel := context.WithTimeout(ctx, overTimeout)
+	defer cancel()
+	return over(ctx, f.adm, partitionsOf(open), l.pid)
 }
 
 // describe is what the coordinator says of the transactional id; its State is empty where it never was there, or where brokers of
@@ -239,14 +237,19 @@ func over(ctx context.Context, adm *kadm.Client, on kadm.TopicsSet, pid int64) e
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the transaction was committed and is still open on %d partitions, such as %s partition %d: %w", len(open), open[0].Topic, open[0].Partition, ctx.Err())
+			return fmt.Errorf("a transaction that was ended is still open on %d partitions, such as %s partition %d: %w", len(open), open[0].Topic, open[0].Partition, ctx.Err())
 		case <-time.After(backoff):
 		}
-		on = kadm.TopicsSet{}
-		for _, p := range open {
-			on.Add(p.Topic, p.Partition)
-		}
+		on = partitionsOf(open)
 	}
+}
+
+func partitionsOf(open []kadm.DescribedProducer) kadm.TopicsSet {
+	on := kadm.TopicsSet{}
+	for _, p := range open {
+		on.Add(p.Topic, p.Partition)
+	}
+	return on
 }
 
 // decided sorts what is open by how it was decided.
@@ -277,14 +280,10 @@ func (f *fencer) decided(before kadm.DescribedTransaction, pid int64, open []kad
 func (f *fencer) endAs(ctx context.Context, pid int64, epoch int16, on []kadm.DescribedProducer, offsets, commit bool) error {
 	add := kmsg.NewPtrAddPartitionsToTxnRequest()
 	add.TransactionalID, add.ProducerID, add.ProducerEpoch = f.id, pid, epoch
-	for _, p := range on {
-		i := slices.IndexFunc(add.Topics, func(t kmsg.AddPartitionsToTxnRequestTopic) bool { return t.Topic == p.Topic })
-		if i < 0 {
-			t := kmsg.NewAddPartitionsToTxnRequestTopic()
-			t.Topic = p.Topic
-			i, add.Topics = len(add.Topics), append(add.Topics, t)
-		}
-		add.Topics[i].Partitions = append(add.Topics[i].Partitions, p.Partition)
+	for _, of := range partitionsOf(on).Sorted() {
+		t := kmsg.NewAddPartitionsToTxnRequestTopic()
+		t.Topic, t.Partitions = of.Topic, of.Partitions
+		add.Topics = append(add.Topics, t)
 	}
 	if len(on) > 0 {
 		err := f.retry(ctx, func() error {
