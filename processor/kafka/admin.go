@@ -60,12 +60,16 @@ func stableOffsets(ctx context.Context, cl *kgo.Client, group string, of ...Topi
 	req.Group = group
 	g := kmsg.NewOffsetFetchRequestGroup()
 	g.Group = group
+	asked := kadm.TopicsSet{}
 	for _, tp := range of {
+		asked.Add(tp.Topic, tp.Partition)
+	}
+	for _, t := range asked.Sorted() {
 		top := kmsg.NewOffsetFetchRequestTopic()
-		top.Topic, top.Partitions = tp.Topic, []int32{tp.Partition}
+		top.Topic, top.Partitions = t.Topic, t.Partitions
 		req.Topics = append(req.Topics, top)
 		gt := kmsg.NewOffsetFetchRequestGroupTopic()
-		gt.Topic, gt.Partitions = tp.Topic, []int32{tp.Partition}
+		gt.Topic, gt.Partitions = t.Topic, t.Partitions
 		g.Topics = append(g.Topics, gt)
 	}
 	req.Groups = append(req.Groups, g)
