@@ -2,7 +2,6 @@ package source
 
 import (
 	"fmt"
-	"strings"
 
 	"kinfold/processor/interaction"
 )
@@ -157,7 +156,7 @@ func (t *Tree) AddJSON(text string) (Node, *interaction.Reject) {
 		t.Reset()
 	}
 	before := len(t.nodes)
-	r := treeReader{reader: reader{text: strings.TrimPrefix(text, byteOrderMark)}, tree: t}
+	r := treeReader{reader: reader{text: text}, tree: t}
 	root, rej := r.document()
 	if rej != nil {
 		clear(t.nodes[before:])
