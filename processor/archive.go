@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
 
 	"kinfold/processor/config"
-	"kinfold/processor/kafka"
 	"kinfold/processor/state"
 	"kinfold/processor/table"
 	"kinfold/schemas"
@@ -62,11 +60,7 @@ func (a *Archive) history(r *http.Request, c *config.Config) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := kafkaConfig(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
-	}
-	admin, err := kafka.NewAdmin(k)
+	admin, err := openAdmin(c)
 	if err != nil {
 		return nil, err
 	}

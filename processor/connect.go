@@ -36,6 +36,15 @@ func kafkaConfig(c *config.Config, log *slog.Logger) (*kafka.Config, error) {
 	return k, nil
 }
 
+// openAdmin connects to the cluster of a configuration, for somebody who asks once.
+func openAdmin(c *config.Config) (*kafka.Admin, error) {
+	k, err := kafkaConfig(c, nil)
+	if err != nil {
+		return nil, err
+	}
+	return kafka.NewAdmin(k)
+}
+
 func tlsConfig(c *config.TLS) (*tls.Config, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
 	if c.CAFile != "" {

@@ -2,22 +2,16 @@ package processor
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"kinfold/processor/config"
-	"kinfold/processor/kafka"
 )
 
 // AwaitDrained waits until the first records of the inputs, as many as are asked for, and all that follows from them, are
 // committed by both stages.
 func AwaitDrained(ctx context.Context, c *config.Config, records int64) error {
 	const every = 100 * time.Millisecond
-	k, err := kafkaConfig(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	admin, err := kafka.NewAdmin(k)
+	admin, err := openAdmin(c)
 	if err != nil {
 		return err
 	}

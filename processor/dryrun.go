@@ -63,7 +63,8 @@ func (r *DryRunResult) RejectCount() (n int) {
 }
 
 // DryRun takes the lines of input through both steps, in memory and in order, and writes what the topics would get into
-// four files of directory dir, which it creates. An input that is one of these files is refused, if it has Stat. Progress is called now and then with the number of lines read.
+// four files of directory dir, which it creates. An input that is one of these files is refused, if it has Stat. Progress is
+// called now and then with the number of lines read.
 func DryRun(ctx context.Context, rules *normalize.Rules, input io.Reader, dir string, progress func(lines int)) (*DryRunResult, error) {
 	d, err := newDryRun(rules)
 	if err != nil {

@@ -182,10 +182,7 @@ func (c *changesTopic) each(ctx context.Context, id interaction.CustomerID, begi
 
 func (c *changesTopic) change(r *kafka.Record) (HistoryChange, error) {
 	var ch interaction.Change
-	body, err := c.framing.Body(r.Value, schemas.KindChange)
-	if err == nil {
-		err = schemas.DecodeChange(body, &ch)
-	}
+	err := c.framing.Decode(r.Value, schemas.KindChange, func(b []byte) error { return schemas.DecodeChange(b, &ch) })
 	if err != nil {
 		return HistoryChange{}, fmt.Errorf("offset %d: %w", r.Offset, err)
 	}

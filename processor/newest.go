@@ -14,11 +14,7 @@ import (
 // NewestRecords reads the n newest committed records of a topic by their timestamps, the oldest of them first, for a trial of a
 // mapping. It leaves no trace in the cluster: no group, no offset.
 func NewestRecords(ctx context.Context, c *config.Config, topic string, n int) (try.Records, error) {
-	k, err := kafkaConfig(c, nil)
-	if err != nil {
-		return nil, err
-	}
-	admin, err := kafka.NewAdmin(k)
+	admin, err := openAdmin(c)
 	if err != nil {
 		return nil, err
 	}

@@ -294,11 +294,7 @@ func (r *rig) outputs() outputs {
 
 func (r *rig) decode(rec *kafka.Record, kind schemas.Kind, decode func([]byte) error) {
 	r.t.Helper()
-	body, err := schemas.SingleObject().Body(rec.Value, kind)
-	if err == nil {
-		err = decode(body)
-	}
-	if err != nil {
+	if err := schemas.SingleObject().Decode(rec.Value, kind, decode); err != nil {
 		r.t.Fatalf("%s partition %d offset %d: %v", rec.Topic, rec.Partition, rec.Offset, err)
 	}
 }

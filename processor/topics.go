@@ -3,7 +3,6 @@ package processor
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -170,11 +169,7 @@ func Topics(ctx context.Context, c *config.Config, admin *kafka.Admin, create bo
 
 // CheckTopics is what `kinfold topics` shows.
 func CheckTopics(ctx context.Context, c *config.Config, create bool) ([]TopicReport, error) {
-	k, err := kafkaConfig(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
-	}
-	admin, err := kafka.NewAdmin(k)
+	admin, err := openAdmin(c)
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,15 @@ func (f Framing) Body(value []byte, k Kind) ([]byte, error) {
 	return nil, fmt.Errorf("value of %d bytes does not begin like a %s", len(value), k)
 }
 
+// Decode decodes a value of ours, in either framing.
+func (f Framing) Decode(value []byte, k Kind, body func([]byte) error) error {
+	b, err := f.Body(value, k)
+	if err != nil {
+		return err
+	}
+	return body(b)
+}
+
 // RegistryID is the schema id of a value in a registry's framing.
 func RegistryID(value []byte) (id int, ok bool) {
 	if len(value) < confluentLen || value[0] != confluentMagic {

@@ -304,11 +304,7 @@ func (c *cluster) eventsReach(n int) {
 }
 
 func (c *cluster) decode(r *kafka.Record, kind schemas.Kind, decode func([]byte) error) {
-	body, err := schemas.Any().Body(r.Value, kind)
-	if err == nil {
-		err = decode(body)
-	}
-	if err != nil {
+	if err := schemas.Any().Decode(r.Value, kind, decode); err != nil {
 		c.t.Fatalf("%s partition %d offset %d: %v", r.Topic, r.Partition, r.Offset, err)
 	}
 }

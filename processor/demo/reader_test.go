@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"kinfold/processor/source/mapping"
-	"kinfold/schemas"
 	"kinfold/schemas/sources"
 )
 
@@ -106,32 +105,20 @@ func (r *reader) mapped(t testing.TB, m *mapping.Mapping, rec Record) []parsed {
 func (p *parsed) take(t testing.TB, item *mapping.Item) {
 	t.Helper()
 	in := &item.Interaction
-	text, err := schemas.AppendPayloadJSON([]byte("{"), in.Payload)
+	details, err := DetailsOf(in.Payload)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var payload struct {
-		Order *struct {
-			Number   string      `json:"order_number"`
-			Currency string      `json:"currency"`
-			Total    json.Number `json:"total_amount"`
-		} `json:"order"`
-		Traits     map[string]string `json:"traits"`
-		Properties map[string]string `json:"properties"`
-	}
-	if err := json.Unmarshal(append(text, '}'), &payload); err != nil {
-		t.Fatal(err)
-	}
 	p.event = event{EventID: in.EventID, Source: in.Source, Channel: in.Channel, Type: in.Type, StoreCode: in.StoreCode,
-		Traits: payload.Traits, Properties: payload.Properties}
+		Traits: details.Traits, Properties: details.Properties}
 	if in.HasUserID {
 		p.UserID = in.UserID
 	}
 	for _, id := range in.Identifiers {
 		p.Identifiers = append(p.Identifiers, identifier{id.Namespace, id.Value, id.Verified})
 	}
-	if o := payload.Order; o != nil {
-		p.Order = &order{Number: o.Number, Currency: o.Currency, Total: o.Total.String()}
+	if o := details.Order; o != (Order{}) {
+		p.Order = &order{Number: o.Number, Currency: o.Currency, Total: o.Total}
 	}
 	p.at, p.clear = time.UnixMilli(in.OccurredAt), in.TimeStated
 }

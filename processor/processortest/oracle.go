@@ -413,11 +413,7 @@ func decodeKeyed(r *kgo.Record, rep *report) *interaction.Keyed {
 }
 
 func decode(r *kgo.Record, kind schemas.Kind, rep *report, body func([]byte) error) {
-	b, err := schemas.SingleObject().Body(r.Value, kind)
-	if err == nil {
-		err = body(b)
-	}
-	if err != nil {
+	if err := schemas.SingleObject().Decode(r.Value, kind, body); err != nil {
 		rep.add("decode", "%s partition %d offset %d: %v", r.Topic, r.Partition, r.Offset, err)
 	}
 }

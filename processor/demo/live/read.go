@@ -3,11 +3,8 @@ package live
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"kinfold/processor/config"
 	"kinfold/processor/demo"
@@ -18,9 +15,6 @@ import (
 
 // read takes in what the processor writes, as any read_committed consumer would.
 func (r *run) read(ctx context.Context, c *config.Config) error {
-	if err := awaitTopics(ctx, r.kafka, c); err != nil {
-		return err
-	}
 	reader, err := kafka.NewReader(r.kafka, c.Topics.UnifiedCustomerEvents, c.Topics.IdentityChanges, c.Topics.IdentityMap, c.Topics.Rejects)
 	if err != nil {
 		return err
@@ -43,34 +37,6 @@ func (r *run) read(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-// awaitTopics waits until the processor has created its topics.
-func awaitTopics(ctx context.Context, k *kafka.Config, c *config.Config) error {
-	admin, err := kafka.NewAdmin(k)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	names := []string{c.Topics.UnifiedCustomerEvents, c.Topics.IdentityChanges, c.Topics.IdentityMap, c.Topics.Rejects}
-	for {
-		states, err := admin.Describe(ctx, names...)
-		if err != nil {
-			return err
-		}
-		missing := false
-		for _, n := range names {
-			missing = missing || !states[n].Exists
-		}
-		if !missing {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
 func (r *run) take(c *config.Config, rec *kafka.Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,14 +44,10 @@ func (r *run) take(c *config.Config, rec *kafka.Record) error {
 	switch rec.Topic {
 	case c.Topics.UnifiedCustomerEvents:
 		var u interaction.Unified
-		body, err := framing.Body(rec.Value, schemas.KindUnified)
-		if err == nil {
-			err = schemas.DecodeUnified(body, &u)
-		}
-		if err != nil {
+		if err := framing.Decode(rec.Value, schemas.KindUnified, func(b []byte) error { return schemas.DecodeUnified(b, &u) }); err != nil {
 			return err
 		}
-		details, err := detailsOf(u.Keyed.Payload)
+		details, err := demo.DetailsOf(u.Keyed.Payload)
 		if err != nil {
 			return err
 		}
@@ -93,22 +55,14 @@ func (r *run) take(c *config.Config, rec *kafka.Record) error {
 		r.events++
 	case c.Topics.IdentityChanges:
 		var ch interaction.Change
-		body, err := framing.Body(rec.Value, schemas.KindChange)
-		if err == nil {
-			err = schemas.DecodeChange(body, &ch)
-		}
-		if err != nil {
+		if err := framing.Decode(rec.Value, schemas.KindChange, func(b []byte) error { return schemas.DecodeChange(b, &ch) }); err != nil {
 			return err
 		}
 		r.seen.Change(ch)
 	case c.Topics.IdentityMap:
 		row := interaction.MapRow{Key: string(rec.Key)}
 		if rec.Value != nil {
-			body, err := framing.Body(rec.Value, schemas.KindMapRow)
-			if err == nil {
-				err = schemas.DecodeMapRow(body, &row)
-			}
-			if err != nil {
+			if err := framing.Decode(rec.Value, schemas.KindMapRow, func(b []byte) error { return schemas.DecodeMapRow(b, &row) }); err != nil {
 				return err
 			}
 			row.Key = string(rec.Key)
@@ -135,29 +89,4 @@ func rejected(elements string) int64 {
 	list, more, _ := strings.Cut(elements, " and ")
 	n, _ := strconv.ParseInt(strings.TrimSuffix(more, " more"), 10, 64)
 	return n + int64(strings.Count(list, ",")) + 1
-}
-
-// detailsOf reads what a story tells of an event's payload.
-func detailsOf(payload []byte) (demo.Details, error) {
-	text, err := schemas.AppendPayloadJSON([]byte("{"), payload)
-	if err != nil {
-		return demo.Details{}, err
-	}
-	var p struct {
-		Order *struct {
-			Number   string      `json:"order_number"`
-			Currency string      `json:"currency"`
-			Total    json.Number `json:"total_amount"`
-		} `json:"order"`
-		Traits     map[string]string `json:"traits"`
-		Properties map[string]string `json:"properties"`
-	}
-	if err := json.Unmarshal(append(text, '}'), &p); err != nil {
-		return demo.Details{}, fmt.Errorf("payload of an event: %w", err)
-	}
-	d := demo.Details{Traits: p.Traits, Properties: p.Properties}
-	if p.Order != nil {
-		d.Order = demo.Order{Number: p.Order.Number, Currency: p.Order.Currency, Total: p.Order.Total.String()}
-	}
-	return d, nil
 }
